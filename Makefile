@@ -1,0 +1,46 @@
+# What README, CI and people run. Every target works in a fresh clone: the virtual environment is made on demand.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+QUICKSTART_RESULTS ?= quickstart-results
+
+.PHONY: quickstart test check lint types layers format clean
+
+quickstart: $(VENV)/.installed ## Install, then run the embedded sweep: offline, a few minutes on a laptop
+	HF_HUB_OFFLINE=1 $(BIN)/sft run-experiments etc/quickstart/quickstart.jsonnet --results-path $(QUICKSTART_RESULTS)
+
+test: $(VENV)/.installed-dev ## Install, then run the tests
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+check: lint types layers ## Everything that reads the code without running it
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(QUICKSTART_RESULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and alone: resolving it together with the rest could pull in another build.
+$(VENV)/.installed: $(VENV)/bin/python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet $(shell grep '^torch==' requirements.txt)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed dev_requirements.txt
+	$(BIN)/python -m pip install --quiet -r dev_requirements.txt
+	touch $@

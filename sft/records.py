@@ -1,0 +1,129 @@
+"""The record of one run: everything that a report or a sceptical reader needs, in one folder.
+
+`<results path>/<slug>-<run id>/` holds `items.jsonl` (one row per test item), `run.log` and, last, `record.json`: the
+run is complete when that file is renamed into place. Nothing here knows how a run is made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sft.errors import SftError
+
+SCHEMA_VERSION = 1
+RECORD_FILE = "record.json"
+ITEMS_FILE = "items.jsonl"
+LOG_FILE = "run.log"
+
+
+@dataclass
+class RunRecord:
+    """One run, finished or failed.
+
+    results: metric name → value (scalars, and nested tables such as `per_class`); `baselines` holds the same for the
+    label-budget-equal baselines. timings: seconds by stage. counts: rows, shots, truncations. data: fingerprints and
+    duplicates. error: what stopped a failed run.
+    """
+
+    run_id: str
+    slug: str
+    status: Literal["completed", "failed"]
+    seed: int
+    config: dict[str, Any]
+    name: str | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    inference: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    started_at: str = ""
+    finished_at: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.slug}-{self.run_id}"
+
+
+def write_record(record: RunRecord, folder: Path) -> Path:
+    """Write `record.json` into `folder` by rename, so that a reader sees the whole record or none."""
+    path = folder / RECORD_FILE
+    write_json(path, asdict(record))
+    return path
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read a record.
+
+    Raises `SftError` for a record of another schema version or with keys that this version doesn't know.
+    """
+    path = folder / RECORD_FILE
+    values = json.loads(path.read_text(encoding="utf-8"))
+    version = values.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise SftError(
+            f"{path}: schema version {version!r}, this version of sft reads {SCHEMA_VERSION}",
+            "run the experiment again, or read it with the version of sft that wrote it",
+        )
+    try:
+        return RunRecord(**values)
+    except TypeError as error:
+        raise SftError(f"{path}: not a run record: {error}") from error
+
+
+def find_records(results_path: Path) -> Iterator[tuple[Path, RunRecord]]:
+    """Every record directly under `results_path`, in the order of folder names."""
+    for path in sorted(results_path.glob(f"*/{RECORD_FILE}")):
+        yield path.parent, read_record(path.parent)
+
+
+def write_items(folder: Path, items: Iterable[Mapping[str, Any]]) -> Path:
+    """Write one JSON object a line, by rename."""
+    path = folder / ITEMS_FILE
+    text = "".join(json.dumps(_finite(dict(item)), ensure_ascii=False) + "\n" for item in items)
+    write_text(path, text)
+    return path
+
+
+def read_items(folder: Path) -> list[dict[str, Any]]:
+    # Only "\n" ends a line here: str.splitlines would also split at U+2028, which JSON leaves unescaped.
+    lines = (folder / ITEMS_FILE).read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write by a temporary name in the same folder, then rename: never a half-written file under the real name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN or infinity: they become null, so that every JSON reader can read a record."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
