@@ -1,0 +1,1 @@
+"""One JSON or JSONNET file, checked and resolved: the only thing that says what a run does."""

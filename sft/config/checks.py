@@ -1,0 +1,195 @@
+"""Checks that compare keys with one another or with the installed libraries, without importing those."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sft.config.arguments import generation_arguments, lora_arguments, quantization_classes, trainer_arguments
+from sft.config.schema import ExperimentConfig
+from sft.errors import Problem
+from sft.registry import unknown_name_fix
+
+_REQUIRED = {
+    "train": ("dataset", "model", "prompting", "training"),
+    "predict": ("dataset", "model", "prompting", "inference"),
+    "evaluate": ("dataset", "model", "prompting", "inference"),
+    "run-experiment": ("dataset", "model", "prompting", "inference"),
+    "run-experiments": ("dataset", "model", "prompting", "inference"),
+}
+
+_OWNED_MODEL_ARGS = {
+    "quantization_config": "write model.quantization",
+    "pretrained_model_name_or_path": "write model.name",
+}
+_OWNED_GENERATION_ARGS = {
+    "eos_token_id": "the end of the turn comes from the model's tokenizer; use stop_strings for more",
+    "pad_token_id": "it comes from the model's tokenizer",
+    "num_return_sequences": "one answer per row is scored",
+    "return_dict_in_generate": "only the generated text is used",
+}
+
+
+def check_sections(value: dict[str, Any], endpoint: str | None) -> list[Problem]:
+    """The sections that a command needs and the config lacks (`value`: the config's plain values)."""
+    if endpoint is None:
+        return []
+    needed: list[str] = [name for name in _REQUIRED[endpoint] if value.get(name) is None]
+    dataset = value.get("dataset")
+    trains = endpoint == "train" or (
+        endpoint.startswith("run-experiment") and isinstance(dataset, dict) and dataset.get("shots", None) != 0
+    )
+    if trains:
+        needed += ["training"] if value.get("training") is None and "training" not in needed else []
+        needed += ["lora"] if value.get("lora") is None and value.get("adapter") is None else []
+    return [Problem(name, f"`{endpoint}` needs this section{_why(name, endpoint)}", "add it") for name in needed]
+
+
+def _why(name: str, endpoint: str) -> str:
+    return " unless dataset.shots is 0" if name in ("lora", "training") and endpoint != "train" else ""
+
+
+def check_config(config: ExperimentConfig) -> list[Problem]:
+    """Everything that can be known to be wrong without the data, the model or a heavy import."""
+    return [
+        *_check_adapter(config),
+        *_check_trainer_args(config),
+        *_check_model(config),
+        *_check_prompting(config),
+        *_check_inference(config),
+    ]
+
+
+def _check_adapter(config: ExperimentConfig) -> list[Problem]:
+    problems = []
+    if config.lora is not None and config.adapter is not None:
+        same = config.adapter.method == "lora" and config.adapter.args == config.lora
+        if not same:
+            problems.append(Problem("adapter", "given together with a different `lora`", "keep one of the two"))
+    if config.lora is not None:
+        problems += _unknown_names(config.lora, lora_arguments(), "lora", "argument of PEFT's LoraConfig")
+    elif config.adapter is not None and config.adapter.method == "lora":
+        problems += _unknown_names(config.adapter.args, lora_arguments(), "adapter.args", "argument of LoraConfig")
+    return problems
+
+
+def _check_trainer_args(config: ExperimentConfig) -> list[Problem]:
+    if config.training is None:
+        return []
+    key = "training.trainer_args"
+    args = config.training.trainer_args
+    problems = _unknown_names(args, trainer_arguments(), key, "argument of TRL's SFTConfig")
+    if args.get("eval_strategy", "no") != "no":
+        problems.append(
+            Problem(
+                f"{key}.eval_strategy",
+                "there is no evaluation during training: it would use labels outside the shots",
+                "remove it; the test rows are scored once, at the end",
+            )
+        )
+    if args.get("load_best_model_at_end"):
+        problems.append(
+            Problem(f"{key}.load_best_model_at_end", "needs labels outside the shots to choose by", "remove it")
+        )
+    return problems
+
+
+def _check_model(config: ExperimentConfig) -> list[Problem]:
+    model = config.model
+    problems = _owned(model.model_args, _OWNED_MODEL_ARGS, "model.model_args")
+    parallelize = model.model_args.get("parallelize", False)
+    if not isinstance(parallelize, bool):
+        problems.append(Problem("model.model_args.parallelize", f"must be true or false, got {parallelize!r}"))
+    if model.model_args.get("no_split_module_classes") is not None and not parallelize:
+        problems.append(
+            Problem("model.model_args.no_split_module_classes", "has no effect here", "set parallelize to true")
+        )
+    if model.quantization is not None:
+        name, classes = model.quantization.config_class, quantization_classes()
+        if name not in classes:
+            problems.append(
+                Problem(
+                    "model.quantization.config_class",
+                    f"{name!r} is no quantization config of transformers",
+                    unknown_name_fix(name, classes),
+                )
+            )
+        else:
+            known = classes[name]
+            problems += _unknown_names(model.quantization.args, known, "model.quantization.args", f"argument of {name}")
+    return problems
+
+
+def _check_prompting(config: ExperimentConfig) -> list[Problem]:
+    prompting = config.prompting
+    problems = []
+    if prompting.output_column in prompting.input_columns:
+        problems.append(
+            Problem(
+                "prompting.input_columns",
+                f"holds the output column {prompting.output_column!r}: the answer would be in the prompt",
+                "remove it",
+            )
+        )
+    if len(set(prompting.input_columns)) < len(prompting.input_columns):
+        problems.append(Problem("prompting.input_columns", "names a column twice", "name each once"))
+    if prompting.template is not None:
+        problems += _check_template(prompting.template, prompting.input_columns)
+        if prompting.format != "plain":
+            problems.append(
+                Problem(
+                    "prompting.template",
+                    f"is used by the plain format only, and prompting.format is {prompting.format!r}",
+                    'set prompting.format to "plain"',
+                )
+            )
+    return problems
+
+
+def _check_template(template: str, columns: list[str]) -> list[Problem]:
+    key = "prompting.template"
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        return [Problem(key, f"is not a valid template: {error}", "write {column}, and {{ }} for braces")]
+    unknown = [name for name in fields if name not in columns]
+    problems = [
+        Problem(key, f"{{{name}}} is not an input column", f"input columns: {', '.join(columns)}") for name in unknown
+    ]
+    problems += [
+        Problem(key, f"doesn't show the input column {name!r}", f"add {{{name}}}")
+        for name in columns
+        if name not in fields
+    ]
+    if not template[template.rfind("}") + 1 :].strip():
+        problems.append(Problem(key, "ends with a column, so nothing asks for the answer", "add words after it"))
+    return problems
+
+
+def _check_inference(config: ExperimentConfig) -> list[Problem]:
+    inference = config.inference
+    if inference is None:
+        return []
+    args = inference.generation_args
+    problems = _unknown_names(
+        args, generation_arguments(), "inference.generation_args", "argument of transformers' GenerationConfig"
+    )
+    problems += _owned(args, _OWNED_GENERATION_ARGS, "inference.generation_args")
+    is_classification = config.dataset.task_type == "classification"
+    scores_labels = is_classification and inference.method == "logits"
+    if inference.calibration is not None and not scores_labels:
+        problems.append(Problem("inference.calibration", "adjusts label scores, and this run has none", "remove it"))
+    if config.dataset.labels is not None and not is_classification:
+        problems.append(Problem("dataset.labels", "is for classification", "remove it, or change dataset.task_type"))
+    return problems
+
+
+def _unknown_names(given: Iterable[str], known: Collection[str], key: str, what: str) -> list[Problem]:
+    return [
+        Problem(f"{key}.{name}", f"no {what}", unknown_name_fix(name, known)) for name in given if name not in known
+    ]
+
+
+def _owned(given: Iterable[str], owned: dict[str, str], key: str) -> list[Problem]:
+    return [Problem(f"{key}.{name}", "can't be set here", owned[name]) for name in given if name in owned]

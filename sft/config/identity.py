@@ -1,0 +1,87 @@
+"""Run ids: two runs have the same id exactly when their results are meant to be the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from sft.config.schema import ExperimentConfig
+from sft.records import SCHEMA_VERSION
+
+# Where things are written and how they are shown; no result depends on them.
+_PRESENTATION_ARGS = frozenset(
+    {
+        "output_dir",
+        "logging_steps",
+        "logging_strategy",
+        "logging_first_step",
+        "log_level",
+        "report_to",
+        "run_name",
+        "project",
+        "disable_tqdm",
+        "save_steps",
+        "save_strategy",
+        "save_total_limit",
+        "save_only_model",
+        "push_to_hub",
+        "hub_token",
+        "hub_model_id",
+        "hub_private_repo",
+        "resume_from_checkpoint",
+    }
+)
+
+
+def run_id(
+    config: ExperimentConfig, data_fingerprint: str | None, *, trains: bool, checkpoint_fingerprint: str | None = None
+) -> str:
+    """12 hexadecimal digits of the hash of what determines a run.
+
+    data_fingerprint: of the rows (None where they couldn't be loaded). trains: whether the run trains an adapter (a
+    run that doesn't is the same whatever `lora` and `training` say). checkpoint_fingerprint: of the adapter weights
+    that are evaluated, where there are any.
+    """
+    identity = {
+        "config": canonical(config, trains=trains),
+        "data": data_fingerprint,
+        "checkpoint": checkpoint_fingerprint,
+        "schema": SCHEMA_VERSION,
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def configuration_id(config: ExperimentConfig, *, trains: bool) -> str:
+    """Like `run_id`, for the runs that differ in their seeds only."""
+    values = {k: v for k, v in canonical(config, trains=trains).items() if not k.endswith("seed")}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
+    """The config's resolved values in one form: defaults filled in, short forms expanded, 8.0 written 8."""
+    values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", "train_seed"})
+    adapter, training = config.adapter_spec, config.training
+    if trains and adapter is not None and training is not None:
+        args = {k: v for k, v in training.trainer_args.items() if k not in _PRESENTATION_ARGS}
+        values["adapter"] = adapter.model_dump(mode="json")
+        values["training"] = {**training.model_dump(mode="json"), "trainer_args": args}
+        values["train_seed"] = config.seed_for("train")
+    values["inference"] = config.inference_or_default.model_dump(mode="json")
+    values["data_seed"] = config.seed_for("data")
+    values["icl_seed"] = config.seed_for("icl")
+    result = _plain_numbers(values)
+    assert isinstance(result, dict)
+    return result
+
+
+def _plain_numbers(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    return value

@@ -1,0 +1,211 @@
+"""The sections of a config, their keys, types and defaults.
+
+Checks that need one value are here; those that compare sections or read other packages are in `checks.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+JsonDict = dict[str, Any]
+TaskType = Literal["classification", "generation"]
+
+
+def _label_text(value: Any) -> Any:
+    """Labels are compared as text, so that `0` in a config names the value 0 of a column; true/false stay JSON's."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+LabelText = Annotated[str, BeforeValidator(_label_text)]
+
+
+class Section(BaseModel):
+    """A part of a config: unknown keys are refused, nothing is converted silently, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class MethodConfig(Section):
+    """A choice from a registry, with its arguments."""
+
+    method: str = Field(description="Name in the registry.")
+    args: JsonDict = Field(default_factory=dict, description="Arguments of the method.")
+
+
+class DatasetConfig(Section):
+    """Which rows a run learns from and is judged on."""
+
+    path: str | list[str] | dict[str, str | list[str]] = Field(
+        description="Hub id, `save_to_disk` folder, folder or file(s) of csv/tsv/json/jsonl/parquet; or a map from "
+        "split to file(s). Relative to the working directory."
+    )
+    task_type: TaskType = Field(description="What kind of answer the output column holds.")
+    shots: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Labelled training rows: per label for classification, in total for generation. 0 = zero-shot, "
+        "null = all.",
+    )
+    max_n_test: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="Size of the test subset, the same rows for every seed; null = all."
+    )
+    labels: Annotated[list[LabelText], Field(min_length=1)] | dict[str, str] | None = Field(
+        default=None,
+        description="Classification: the data-set values, or a map from value to verbalisation (the text that the "
+        "model scores). Default: the values of the train split.",
+    )
+    deduplicate: bool = Field(default=True, description="Drop training rows whose inputs also occur in the test split.")
+    args: JsonDict = Field(
+        default_factory=dict, description="Passed to `datasets.load_dataset` or `datasets.load_from_disk`."
+    )
+
+
+class QuantizationConfig(Section):
+    """How the weights are quantised when loaded."""
+
+    config_class: str = Field(description="Name of a transformers quantization config, e.g. `BitsAndBytesConfig`.")
+    args: JsonDict = Field(default_factory=dict, description="Its arguments.")
+
+
+class ModelConfig(Section):
+    """Which model answers."""
+
+    name: str = Field(description="Hub id, local folder, or a folder written by `train`.")
+    quantization: QuantizationConfig | None = None
+    model_args: JsonDict = Field(
+        default_factory=dict,
+        description="Passed to `from_pretrained`; also `parallelize` (shard the weights over the visible GPUs, CPU and "
+        "disk) and `no_split_module_classes`.",
+    )
+    chat_template_from: str | None = Field(
+        default=None, description="Tokenizer (hub id or folder) or .jinja file whose chat template is borrowed."
+    )
+
+
+class PromptingConfig(Section):
+    """How a row becomes a prompt."""
+
+    instruction: str = Field(default="", description="What the model is told to do.")
+    input_columns: Annotated[list[str], Field(min_length=1)] = Field(description="Columns that the model sees.")
+    output_column: str = Field(description="Column that holds the label or the reference text.")
+    max_input_length: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="Tokens kept of each input column, in in-context examples too."
+    )
+    max_output_length: Annotated[int, Field(gt=0)] | None = Field(
+        default=None,
+        description="Tokens kept of an output in training and in-context examples (generation; a class label is never "
+        "cut). Also the default number of new tokens.",
+    )
+    format: Literal["auto", "chat", "plain"] = Field(
+        default="auto", description="`auto`: chat where the tokenizer has a chat template, else plain."
+    )
+    template: str | None = Field(
+        default=None,
+        description="Plain format: text with {column} placeholders; the answer follows it verbatim. "
+        "Default: one `Column: value` line per input column, then `Output column:`.",
+    )
+    template_args: JsonDict = Field(
+        default_factory=lambda: {"enable_thinking": False, "date_string": "26 Jul 2024"},
+        description="Passed to the chat template, alike in training and inference.",
+    )
+    icl_sampling: Literal["fixed", "per_prompt"] = Field(
+        default="fixed", description="One list of in-context examples for the run, or a draw per prompt."
+    )
+
+
+class TrainingConfig(Section):
+    """How the adapter is trained."""
+
+    icl_examples: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="In-context examples in training prompts: per label, or in total for generation."
+    )
+    trainer_args: JsonDict = Field(default_factory=dict, description="Arguments of TRL's `SFTConfig`.")
+
+
+class InferenceConfig(Section):
+    """How answers are obtained from the model."""
+
+    method: Literal["logits", "generate"] = Field(
+        default="logits",
+        description="Classification: by label log-probabilities, or parsed from generated text.",
+    )
+    icl_examples: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="In-context examples in test prompts: per label, or in total for generation."
+    )
+    batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto", description="Sequences per forward pass; `auto` halves on out-of-memory."
+    )
+    max_seq_length: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="Limit of prompt plus answer in tokens; null = what the model allows."
+    )
+    generation_args: JsonDict = Field(
+        default_factory=dict, description="Arguments of transformers' `GenerationConfig`; greedy by default."
+    )
+    calibration: MethodConfig | None = Field(default=None, description="Adjusts label scores.")
+    label_end: Literal["auto", "eot", "none"] = Field(
+        default="auto",
+        description="Whether the end-of-turn token is scored after a label. `auto`: with a chat template, or where "
+        "one label is a prefix of another.",
+    )
+
+
+class EvaluationConfig(Section):
+    """Which numbers are computed. Arguments of the chosen metrics are further keys of this section."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    tokenizer_name: str | None = Field(
+        default=None, description="Hugging Face tokenizer for metrics that split words (BLEU, ROUGE)."
+    )
+    metrics: list[str] | None = Field(default=None, description="Names of metrics; null = all of the task type.")
+
+    @property
+    def metric_args(self) -> JsonDict:
+        extra = dict(self.model_extra or {})
+        return extra if self.tokenizer_name is None else {"tokenizer_name": self.tokenizer_name, **extra}
+
+
+class ExperimentConfig(Section):
+    """One experiment. Each command needs only some sections; `config show` prints all with their defaults."""
+
+    dataset: DatasetConfig
+    model: ModelConfig
+    prompting: PromptingConfig
+    lora: JsonDict | None = Field(default=None, description="Arguments of PEFT's `LoraConfig`.")
+    adapter: MethodConfig | None = Field(
+        default=None, description="The long form of `lora`, which is {method: 'lora', args: …}."
+    )
+    training: TrainingConfig | None = None
+    inference: InferenceConfig | None = None
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    seed: Annotated[int, Field(ge=0)] = Field(default=13, description="The flag --random-seed overrides it.")
+    data_seed: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Chooses the shots; null = `seed`.")
+    icl_seed: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Chooses and orders in-context examples; null = `seed`."
+    )
+    train_seed: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Initialises and shuffles training; null = `seed`."
+    )
+
+    @property
+    def adapter_spec(self) -> MethodConfig | None:
+        """The adapter asked for, whichever of the two forms names it."""
+        if self.adapter is not None:
+            return self.adapter
+        return None if self.lora is None else MethodConfig(method="lora", args=self.lora)
+
+    @property
+    def inference_or_default(self) -> InferenceConfig:
+        return self.inference or InferenceConfig()
+
+    @property
+    def has_shots(self) -> bool:
+        """Whether an experiment with this config trains an adapter."""
+        return self.dataset.shots != 0
+
+    def seed_for(self, purpose: Literal["data", "icl", "train"]) -> int:
+        own = {"data": self.data_seed, "icl": self.icl_seed, "train": self.train_seed}[purpose]
+        return self.seed if own is None else own
