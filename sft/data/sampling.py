@@ -1,0 +1,132 @@
+"""Which rows a run may learn from and which it is judged on.
+
+One label budget: the pool of `shots` is the only place from which training rows and in-context examples come. Pools are
+nested under one seed, and the test subset depends on the data alone, so that runs can be compared row by row
+(Perez et al. 2021, arXiv 2105.11447, on why unlabelled "extra" validation data breaks few-shot claims).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from sft.config.schema import ExperimentConfig
+from sft.data.example import Example, LabelSet
+from sft.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_TEST_SUBSET_SEED = 0
+_POOL_STREAM, _ORDER_STREAM, _PER_PROMPT_STREAM = 1, 2, 3
+
+
+def label_pool(train: Sequence[Example], labels: LabelSet | None, config: ExperimentConfig) -> list[Example]:
+    """The rows whose labels the run may use, in a seeded order.
+
+    `dataset.shots` rows per label (in total for generation); all rows for null; for 0 shots, as many as the in-context
+    examples of inference need. The pool of 4 shots is part of the pool of 16 under the same seed.
+    Raises `DataError` for a label without any training row when some are asked for.
+    """
+    shots = config.dataset.shots
+    if shots == 0:
+        shots = config.inference_or_default.icl_examples
+    if shots == 0:
+        return []
+    generator = np.random.default_rng([config.seed_for("data"), _POOL_STREAM])
+    rank = {example.row: position for position, example in enumerate(_shuffled(train, generator))}
+    pool: list[Example] = []
+    for name, members in _by_label(train, labels).items():
+        if not members:
+            raise DataError(
+                f"the label {name!r} has no training example", "add rows, set dataset.shots to 0, or remove the label"
+            )
+        if shots is not None and len(members) < shots:
+            logger.warning("%s: only %d training rows, %d asked for; all are used", name, len(members), shots)
+        pool += sorted(members, key=lambda example: rank[example.row])[:shots]
+    return sorted(pool, key=lambda example: rank[example.row])
+
+
+def select_test(test: Sequence[Example], labels: LabelSet | None, max_n_test: int | None) -> list[Example]:
+    """The test rows of every run on this data set, in their original order.
+
+    Stratified for classification: each label gets its share of `max_n_test`, the largest remainders one more.
+    """
+    if max_n_test is None or max_n_test >= len(test):
+        return list(test)
+    generator = np.random.default_rng(_TEST_SUBSET_SEED)
+    groups = [_shuffled(members, generator) for members in _by_label(test, labels).values()]
+    exact = [max_n_test * len(group) / len(test) for group in groups]
+    quotas = [int(share) for share in exact]
+    by_remainder = sorted(range(len(groups)), key=lambda i: quotas[i] - exact[i])
+    for i in by_remainder[: max_n_test - sum(quotas)]:
+        quotas[i] += 1
+    chosen = [example for group, quota in zip(groups, quotas, strict=True) for example in group[:quota]]
+    return sorted(chosen, key=lambda example: example.row)
+
+
+class InContextExamples:
+    """The in-context examples of each prompt of a run, drawn from its label pool.
+
+    per_group: examples per label (in total for generation). Every prompt of a run shows the same number of each label,
+    so that the number says nothing about a training row's own label: for training rows, which are never shown to
+    themselves, a label with no row to spare is shown once less to all of them. The last example stands nearest to the
+    query. Fewer rows than asked for: all are used, with a warning.
+    """
+
+    def __init__(
+        self,
+        pool: Sequence[Example],
+        labels: LabelSet | None,
+        per_group: int,
+        *,
+        purpose: Literal["training", "inference"],
+        sampling: Literal["fixed", "per_prompt"],
+        seed: int,
+    ) -> None:
+        self._groups = _by_label(pool, labels)
+        self._seed = seed
+        self._sampling = sampling
+        self._training = purpose == "training"
+        order = np.random.default_rng([seed, _ORDER_STREAM])
+        self._position = {example.row: i for i, example in enumerate(_shuffled(pool, order))}
+        spare = 1 if self._training else 0
+        self.counts = {name: max(0, min(per_group, len(rows) - spare)) for name, rows in self._groups.items()}
+        for name, count in self.counts.items():
+            if count < per_group:
+                logger.warning(
+                    "%s prompts: %d in-context examples of %s, %d asked for (the pool has %d)",
+                    purpose, count, name, per_group, len(self._groups[name]),
+                )  # fmt: skip
+
+    def __len__(self) -> int:
+        """In-context examples per prompt."""
+        return sum(self.counts.values())
+
+    def for_query(self, query: Example) -> list[Example]:
+        """The examples to show before `query`, the nearest last; never a training row itself."""
+        excluded = query.row if self._training else None
+        groups = {name: [e for e in rows if e.row != excluded] for name, rows in self._groups.items()}
+        if self._sampling == "fixed":
+            chosen = [example for name, rows in groups.items() for example in rows[: self.counts[name]]]
+            return sorted(chosen, key=lambda example: self._position[example.row])
+        generator = np.random.default_rng([self._seed, _PER_PROMPT_STREAM, int(self._training), query.row])
+        drawn = [e for name, rows in groups.items() for e in _shuffled(rows, generator)[: self.counts[name]]]
+        return _shuffled(drawn, generator)
+
+
+def _by_label(examples: Sequence[Example], labels: LabelSet | None) -> Mapping[str, list[Example]]:
+    """Label name → its examples, in label order; one group of all for generation."""
+    if labels is None:
+        return {"the data set": list(examples)}
+    groups: dict[str, list[Example]] = {name: [] for name in labels.names}
+    for example in examples:
+        assert example.label is not None
+        groups[labels.names[example.label]].append(example)
+    return groups
+
+
+def _shuffled(examples: Sequence[Example], generator: np.random.Generator) -> list[Example]:
+    return [examples[i] for i in generator.permutation(len(examples))]
