@@ -1,0 +1,1 @@
+"""Rows → token ids: formats, in-context examples, limits, and which tokens are the answer."""

@@ -1,0 +1,148 @@
+"""Examples → token sequences: for training, for label scoring, for generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from sft.config.schema import PromptingConfig
+from sft.data.example import Example, LabelSet
+from sft.errors import PromptError
+from sft.prompting.encoder import TextEncoder
+from sft.prompting.format import Demonstration, PromptFormat
+from sft.prompting.limits import Fitted, TruncationCounts, fit
+
+
+class TrainingSequence(NamedTuple):
+    """Prompt, answer and end-of-turn; the last `len(ids) - n_prompt` tokens are what the model learns to say."""
+
+    ids: list[int]
+    n_prompt: int
+
+
+class LabelPrompt(NamedTuple):
+    """A prompt and the tokens of every label after it (without end-of-turn), in label order."""
+
+    prompt: list[int]
+    labels: list[list[int]]
+
+
+Length = Callable[[Sequence[Demonstration], Mapping[str, str]], int]
+
+
+class PromptBuilder:
+    """Builds the prompts of one stage of a run (training or inference) and counts what it had to cut.
+
+    limit: tokens of prompt plus answer; None for no limit. Raises `PromptError` for a label longer than
+    `prompting.max_output_length`.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        prompt_format: PromptFormat,
+        prompting: PromptingConfig,
+        labels: LabelSet | None,
+        limit: int | None,
+    ) -> None:
+        self._encoder = encoder
+        self._format = prompt_format
+        self._prompting = prompting
+        self._labels = labels
+        self._limit = limit
+        self._label_answers = [prompt_format.answer(text) for text in labels.verbalisations] if labels else []
+        self._cut_inputs: dict[tuple[str, ...], Mapping[str, str]] = {}
+        self.counts = TruncationCounts()
+        self._check_label_lengths()
+
+    def training_sequence(self, example: Example, shown: Sequence[Example]) -> TrainingSequence:
+        """shown: the in-context examples, the nearest last."""
+        answer = self._format.answer(self._answer(example))
+
+        def parts(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> tuple[list[int], list[int]]:
+            prompt, answers = self._encoder.encode_answers(self._format.prompt(demonstrations, inputs), [answer])
+            return self._format.prefix_ids + prompt, [*answers[0], self._format.eot_id]
+
+        prompt, answer_ids = parts(*self._fit(example, shown, lambda d, i: sum(map(len, parts(d, i)))))
+        return TrainingSequence(prompt + answer_ids, len(prompt))
+
+    def label_prompt(self, example: Example, shown: Sequence[Example]) -> LabelPrompt:
+        """The prompt of a row with the tokens of every label after it; the limit holds for the longest label."""
+
+        def length(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> int:
+            prompt, labels = self._label_parts(demonstrations, inputs)
+            return len(prompt) + max(map(len, labels)) + 1
+
+        return self._label_parts(*self._fit(example, shown, length))
+
+    def generation_prompt(self, example: Example, shown: Sequence[Example], max_new_tokens: int) -> list[int]:
+        """The prompt of a row; the limit holds for prompt plus `max_new_tokens`."""
+
+        def prompt(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> list[int]:
+            return self._format.prefix_ids + self._encoder.encode(self._format.prompt(demonstrations, inputs))
+
+        return prompt(*self._fit(example, shown, lambda d, i: len(prompt(d, i)) + max_new_tokens))
+
+    def bare_labels(self) -> LabelPrompt:
+        """The labels' tokens after a prompt with empty inputs: what depends on model, format and labels only."""
+        return self._label_parts([], dict.fromkeys(self._prompting.input_columns, ""))
+
+    def answer_length(self, example: Example) -> int:
+        """Tokens of an example's whole answer and its end-of-turn."""
+        return self._encoder.count(self._format.answer(self._whole_answer(example))) + 1
+
+    def _label_parts(self, demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> LabelPrompt:
+        pieces = self._format.prompt(demonstrations, inputs)
+        prompt, labels = self._encoder.encode_answers(pieces, self._label_answers)
+        return LabelPrompt(self._format.prefix_ids + prompt, labels)
+
+    def _fit(self, example: Example, shown: Sequence[Example], length: Length) -> Fitted:
+        demonstrations = [Demonstration(self._inputs(item), self._answer(item)) for item in shown]
+        return fit(
+            demonstrations,
+            self._inputs(example),
+            length=length,
+            limit=self._limit,
+            encoder=self._encoder,
+            counts=self.counts,
+        )
+
+    def _inputs(self, example: Example) -> Mapping[str, str]:
+        """The input columns, each cut to `max_input_length` tokens."""
+        maximum = self._prompting.max_input_length
+        if maximum is None:
+            return example.inputs
+        key = tuple(example.inputs.values())
+        if key not in self._cut_inputs:
+            cut = {column: self._encoder.cut(text, maximum) for column, text in example.inputs.items()}
+            self.counts.input_columns_cut += sum(cut[column] != text for column, text in example.inputs.items())
+            self._cut_inputs[key] = cut
+        return self._cut_inputs[key]
+
+    def _answer(self, example: Example) -> str:
+        """The verbalised label, or the reference cut to `max_output_length` tokens."""
+        text = self._whole_answer(example)
+        maximum = self._prompting.max_output_length
+        if self._labels is not None or maximum is None:
+            return text
+        cut = self._encoder.cut(text, maximum)
+        self.counts.outputs_cut += cut != text
+        return cut
+
+    def _whole_answer(self, example: Example) -> str:
+        if self._labels is None:
+            return example.references[0]
+        assert example.label is not None
+        return self._labels.verbalisations[example.label]
+
+    def _check_label_lengths(self) -> None:
+        maximum = self._prompting.max_output_length
+        if self._labels is None or maximum is None:
+            return
+        for text, ids in zip(self._labels.verbalisations, self.bare_labels().labels, strict=True):
+            if len(ids) > maximum:
+                raise PromptError(
+                    f"prompting.max_output_length is {maximum}, and the label {text!r} has {len(ids)} tokens: labels "
+                    "are never cut",
+                    f"set it to at least {len(ids)}, or to null",
+                )

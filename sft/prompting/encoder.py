@@ -1,0 +1,142 @@
+"""Text → token ids, such that text from a data set can't act as a special token.
+
+A prompt is made of pieces: scaffolding, in which strings like `<|im_end|>` are special tokens, and data, in which they
+are plain text. To tokenise both jointly (so that merges across pieces are those of the whole text), a copy of the
+tokenizer is used in which every special token has the same id but a private name; scaffolding is rewritten to the
+private names, data can't contain them. See docs/decisions/0002-special-tokens-in-data.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokenizers import Encoding, Tokenizer
+
+from sft.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Supplementary private-use characters: no text uses them, no normaliser changes them.
+_OPEN, _CLOSE = "\U0010fff0", "\U0010fff1"
+_REPLACEMENT = "�"
+_MARKUP = re.compile(r"<\S*>|\[\S*\]")
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+
+
+class Piece(NamedTuple):
+    """A stretch of a prompt. is_data: special-token strings in it are plain text."""
+
+    text: str
+    is_data: bool
+
+
+class TextEncoder:
+    """Tokenises pieces with special tokens recognised in scaffolding only. Adds no BOS or EOS of its own."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise ModelError(
+                f"the tokenizer {type(tokenizer).__name__} of {tokenizer.name_or_path!r} has no `tokenizers` backend, "
+                "which is needed for exact character offsets",
+                "use a model with a fast tokenizer (a tokenizer.json)",
+            )
+        self._backend, self._names = _with_private_names(backend)
+        alternatives = "|".join(re.escape(name) for name in sorted(self._names, key=len, reverse=True))
+        self._special = re.compile(alternatives) if alternatives else None
+
+    def encode(self, pieces: Iterable[Piece]) -> list[int]:
+        ids: list[int] = self._encode(self._text(pieces)).ids
+        return ids
+
+    def encode_answers(self, prompt: Sequence[Piece], answers: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """Tokenise prompt + answer jointly for each answer; split where the answers begin.
+
+        Returns the prompt's ids and each answer's. A token across the boundary belongs to the answer; the prompt is
+        what all answers leave intact (their longest common token prefix). No answer is left without a token.
+        """
+        start = len(self._text(prompt))
+        texts = [self._text([*prompt, Piece(answer, is_data=True)]) for answer in answers]
+        encodings = self._backend.encode_batch(texts, add_special_tokens=False)
+        n_prompt = min(_tokens_before(encoding, start) for encoding in encodings)
+        first = encodings[0].ids
+        for encoding in encodings[1:]:
+            n_prompt = _common_prefix(first, encoding.ids, n_prompt)
+        answer_ids = [encoding.ids[n_prompt:] for encoding in encodings]
+        for answer, ids in zip(answers, answer_ids, strict=True):
+            if not ids:
+                raise ModelError(f"the tokenizer gives no token for the answer {answer!r}", "write it differently")
+        return first[:n_prompt], answer_ids
+
+    def count(self, text: str) -> int:
+        """Tokens of a text on its own."""
+        return len(self._encode(self._text([Piece(text, is_data=True)])).ids)
+
+    def cut(self, text: str, max_tokens: int) -> str:
+        """The longest start of `text` whose tokens are all among its first `max_tokens`; characters stay whole."""
+        offsets = self._encode(self._text([Piece(text, is_data=True)])).offsets
+        if len(offsets) <= max_tokens:
+            return text
+        end = offsets[max_tokens - 1][1] if max_tokens else 0
+        # A character of several byte-level tokens has one span: it is kept only if its last token is.
+        end = min([end, *(start for start, _ in offsets[max_tokens:])])
+        return text[:end].rstrip()
+
+    def _encode(self, text: str) -> Encoding:
+        return self._backend.encode(text, add_special_tokens=False)
+
+    def _text(self, pieces: Iterable[Piece]) -> str:
+        return "".join(
+            piece.text.replace(_OPEN, _REPLACEMENT) if piece.is_data else self._private(piece.text) for piece in pieces
+        )
+
+    def _private(self, text: str) -> str:
+        return text if self._special is None else self._special.sub(lambda match: self._names[match[0]], text)
+
+
+def _tokens_before(encoding: Encoding, position: int) -> int:
+    """How many leading tokens end at or before a character position."""
+    for i, (_, end) in enumerate(encoding.offsets):
+        if end > position:
+            return i
+    return len(encoding.offsets)
+
+
+def _common_prefix(left: Sequence[int], right: Sequence[int], limit: int) -> int:
+    for i in range(limit):
+        if left[i] != right[i]:
+            return i
+    return limit
+
+
+def _with_private_names(backend: Any) -> tuple[Tokenizer, dict[str, str]]:
+    """A copy of a tokenizer whose special tokens have private names and the same ids; and old name → private name."""
+    spec = json.loads(backend.to_str())
+    names = {token["content"]: f"{_OPEN}{token['id']}{_CLOSE}" for token in spec["added_tokens"] if _is_special(token)}
+    ids = {token["content"]: token["id"] for token in spec["added_tokens"]}
+    for token in spec["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    model = spec["model"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {names.get(text, text): number for text, number in model["vocab"].items()}
+    else:
+        model["vocab"] = [[names.get(text, text), score] for text, score in model["vocab"]]
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]
+    # The post-processor adds BOS/EOS and trims offsets: neither is wanted here.
+    spec.update(post_processor=None, truncation=None, padding=None)
+    copy = Tokenizer.from_str(json.dumps(spec))
+    for old, new in names.items():
+        if copy.token_to_id(new) != ids[old]:
+            raise ModelError(f"the special token {old!r} can't be told apart from text in this tokenizer")
+    return copy, names
+
+
+def _is_special(token: dict[str, Any]) -> bool:
+    """Special tokens, and tokens that look like markup (`<think>`); not runs of spaces that some vocabularies add."""
+    text = token["content"]
+    return not _BYTE_TOKEN.fullmatch(text) and (token["special"] or _MARKUP.fullmatch(text) is not None)
