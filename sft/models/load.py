@@ -1,0 +1,169 @@
+"""Loading a model as the config says, onto the devices that are there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sft.config.schema import ModelConfig
+from sft.errors import MissingPackageError, ModelError, SftError
+from sft.models.quantization import keep_4bit_weights_unpacked, quantization_config
+from sft.models.source import ModelSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to run, with its tokenizer.
+
+    max_positions: the longest sequence that the architecture can place, None where it has no such limit.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    source: ModelSource
+    max_positions: int | None
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return main_device() if device.type == "meta" else device
+
+    def describe(self) -> dict[str, Any]:
+        """What a record says of the model."""
+        config = self.model.config
+        return {
+            "base": self.source.base,
+            "adapter": None if self.source.adapter is None else str(self.source.adapter),
+            "architecture": type(self._base()).__name__,
+            "model_type": config.model_type,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "device": str(self.device),
+            "attention": getattr(config, "_attn_implementation", None),
+            "max_positions": self.max_positions,
+        }
+
+    def _base(self) -> Any:
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+
+def main_device() -> torch.device:
+    """The accelerator of this process, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
+    """Load base weights, and the adapter where there is one, in evaluation mode.
+
+    Weights come in the checkpoint's own dtype on an accelerator and in float32 on a CPU, unless
+    `model.model_args.dtype` says otherwise.
+    """
+    from transformers import AutoModelForCausalLM
+
+    args = _from_pretrained_args(config, source)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source.base, **args)
+    except ImportError as error:
+        raise MissingPackageError(
+            error.name or str(error).split("\n")[0], f"model {source.base!r}", str(error)
+        ) from error
+    except SftError:
+        raise
+    except Exception as error:  # from_pretrained raises whatever the checkpoint, the hub or a backend raise
+        raise ModelError(
+            f"can't load the model {source.base!r}: {type(error).__name__}: {error}",
+            "check model.name and model.model_args; offline, only local folders and cached hub models work",
+        ) from error
+    keep_4bit_weights_unpacked(model)
+    if source.adapter is not None:
+        model = _with_adapter(model, source)
+    model.eval()
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return LoadedModel(model, tokenizer, source, positions)
+
+
+def _from_pretrained_args(config: ModelConfig, source: ModelSource) -> dict[str, Any]:
+    args = {"trust_remote_code": False, **config.model_args}
+    parallelize = args.pop("parallelize", False)
+    no_split = args.pop("no_split_module_classes", None)
+    if "torch_dtype" in args:
+        args.setdefault("dtype", args.pop("torch_dtype"))
+        args.pop("torch_dtype", None)
+    if config.quantization is not None:
+        args["quantization_config"] = quantization_config(config.quantization)
+    elif main_device().type == "cpu":
+        args.setdefault("dtype", torch.float32)
+    args.setdefault("dtype", "auto")
+    if isinstance(args.get("max_memory"), dict):
+        args["max_memory"] = {int(k) if k.isdigit() else k: v for k, v in args["max_memory"].items()}
+    if parallelize:
+        args["device_map"] = "auto" if no_split is None else _device_map(source.base, args, no_split)
+        args.setdefault("offload_folder", _offload_folder())
+    elif "device_map" not in args and main_device().type != "cpu":
+        args["device_map"] = {"": main_device()}
+    return args
+
+
+def _device_map(base: str, args: dict[str, Any], no_split: list[str]) -> dict[str, Any]:
+    """Which module goes to which device, filling GPUs, then CPU, then disk, and never splitting the given classes."""
+    from accelerate import infer_auto_device_map, init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    trust = args["trust_remote_code"]
+    with init_empty_weights():
+        empty = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(base, trust_remote_code=trust), trust_remote_code=trust
+        )
+    empty.tie_weights()
+    classes = {type(module).__name__ for module in empty.modules()}
+    unknown = [name for name in no_split if name not in classes]
+    if unknown:
+        raise ModelError(
+            f"model.model_args.no_split_module_classes: {base!r} has no module of class {', '.join(unknown)}",
+            f"its classes: {', '.join(sorted(classes))}",
+        )
+    dtype = args["dtype"]
+    if "quantization_config" in args:
+        dtype = torch.int8
+    elif isinstance(dtype, str):
+        dtype = empty.config.dtype if dtype == "auto" else getattr(torch, dtype)
+    device_map: dict[str, Any] = infer_auto_device_map(
+        empty, max_memory=args.get("max_memory"), no_split_module_classes=no_split, dtype=dtype
+    )
+    return device_map
+
+
+_temporary = contextlib.ExitStack()
+
+
+def _offload_folder() -> str:
+    """A folder for weights that fit neither GPUs nor CPU; it goes with the process."""
+    import atexit
+
+    atexit.register(_temporary.close)
+    return _temporary.enter_context(tempfile.TemporaryDirectory(prefix="sft-offload-"))
+
+
+def _with_adapter(model: Any, source: ModelSource) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(source.adapter))
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(
+            f"can't put the adapter {source.adapter} on {source.base!r}: {error}", "use the base that it was trained on"
+        ) from error
