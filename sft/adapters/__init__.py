@@ -1,0 +1,8 @@
+"""Trainable parts put on a frozen model: one registry, one file per method."""
+
+from sft.adapters.base import AdapterMethod, adapter_registry
+from sft.registry import import_submodules
+
+import_submodules(__name__, __path__)
+
+__all__ = ["AdapterMethod", "adapter_registry"]

@@ -1,0 +1,1 @@
+"""Where an adapter starts: initialisations beside PEFT's own."""
