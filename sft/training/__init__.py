@@ -1,0 +1,1 @@
+"""Few-shot training of an adapter with TRL's `SFTTrainer`."""

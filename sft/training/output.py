@@ -1,0 +1,69 @@
+"""The folder that `train` writes: an adapter that plain PEFT and vLLM load, and what it takes to tell whose it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sft.errors import SftError
+from sft.models.source import ADAPTER_CONFIG
+from sft.records import write_json
+
+if TYPE_CHECKING:
+    from sft.models.load import LoadedModel
+
+MARKER = "sft_config.json"
+
+
+def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overwrite: bool) -> None:
+    """Make `folder` ours before anything expensive, by writing the config into it.
+
+    Raises `SftError` for a non-empty folder that another program or another configuration filled, unless told to
+    overwrite; files already there are left where they are until new ones replace them.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SftError(f"training.trainer_args.output_dir: {str(folder)!r} is a file", "name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite and _owner(folder) != run_id:
+        whose = "by another configuration" if _owner(folder) else "by something else than `sft`"
+        raise SftError(
+            f"training.trainer_args.output_dir: {str(folder)!r} is not empty and was filled {whose}",
+            "choose another folder, or pass --overwrite",
+        )
+    try:
+        write_json(folder / MARKER, {"run_id": run_id, "config": config})
+    except OSError as error:
+        raise SftError(f"training.trainer_args.output_dir: can't write into {str(folder)!r}: {error}") from error
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest `checkpoint-<step>` that the trainer finished writing."""
+    found = [
+        (int(path.name.removeprefix("checkpoint-")), path)
+        for path in folder.glob("checkpoint-*")
+        if path.name.removeprefix("checkpoint-").isdigit() and (path / "trainer_state.json").exists()
+    ]
+    return max(found)[1] if found else None
+
+
+def save_adapter(loaded: LoadedModel, folder: Path) -> None:
+    """Adapter, tokenizer and chat template in the formats of PEFT and transformers.
+
+    A local base model is named by its absolute path, so that the folder works from any working directory.
+    """
+    loaded.model.save_pretrained(str(folder))
+    loaded.tokenizer.save_pretrained(str(folder))
+    if Path(loaded.source.base).is_dir():
+        path = folder / ADAPTER_CONFIG
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["base_model_name_or_path"] = str(Path(loaded.source.base).resolve())
+        write_json(path, values)
+
+
+def _owner(folder: Path) -> str | None:
+    """The run id in a folder that `train` wrote, None for other folders."""
+    try:
+        value = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return str(value["run_id"]) if isinstance(value, dict) and "run_id" in value else None

@@ -1,0 +1,49 @@
+"""The training set: token ids, and labels that put exactly the answer and its end-of-turn into the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sft.data.example import Example
+from sft.data.sampling import InContextExamples
+from sft.errors import TrainingError
+from sft.progress import progress
+from sft.prompting.build import PromptBuilder, TrainingSequence
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+IGNORED = -100
+
+
+def training_sequences(
+    pool: Sequence[Example], in_context: InContextExamples, builder: PromptBuilder
+) -> list[TrainingSequence]:
+    """One sequence per row of the pool. Raises `TrainingError` for an empty pool."""
+    if not pool:
+        raise TrainingError(
+            "there is no row to train on: dataset.shots is 0", "raise dataset.shots, or use `evaluate` without training"
+        )
+    return [
+        builder.training_sequence(example, in_context.for_query(example))
+        for example in progress(pool, "building training prompts")
+    ]
+
+
+def loss_labels(sequence: TrainingSequence, *, answers_only: bool = True) -> list[int]:
+    """The token to predict at each position, `IGNORED` on the prompt unless the whole sequence is asked for."""
+    start = sequence.n_prompt if answers_only else 0
+    return [IGNORED] * start + sequence.ids[start:]
+
+
+def as_dataset(sequences: Sequence[TrainingSequence], *, answers_only: bool) -> Dataset:
+    """Columns `input_ids` and `labels`, which TRL takes as they are."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "input_ids": [sequence.ids for sequence in sequences],
+            "labels": [loss_labels(sequence, answers_only=answers_only) for sequence in sequences],
+        }
+    )

@@ -1,0 +1,117 @@
+"""Training an adapter: sequences in, trained model and what happened out."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sft.adapters import adapter_registry
+from sft.config.schema import MethodConfig
+from sft.errors import TrainingError
+from sft.models.load import LoadedModel
+from sft.progress import shows_progress
+from sft.prompting.build import TrainingSequence
+from sft.training.sequences import IGNORED, as_dataset
+
+logger = logging.getLogger(__name__)
+
+# Learned or ALiBi positions don't restart at a packed document's first token, and attention isn't kept inside it.
+_LEAKS_WHEN_PACKED = frozenset(
+    {"gpt2", "gpt_neo", "gptj", "opt", "bloom", "mpt", "codegen", "biogpt", "xglm", "falcon"}
+)
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a record says of the training.
+
+    sequences and answer_tokens are those of one epoch; log is the trainer's own (loss, learning rate, … by step).
+    """
+
+    sequences: int
+    tokens: int
+    answer_tokens: int
+    steps: int
+    epochs: float
+    loss: float
+    seconds: float
+    trainable_parameters: int
+    total_parameters: int
+    log: list[dict[str, Any]]
+
+
+def train_adapter(
+    loaded: LoadedModel,
+    adapter: MethodConfig,
+    args: Any,
+    sequences: Sequence[TrainingSequence],
+    *,
+    resume_from: Path | None = None,
+) -> TrainingSummary:
+    """Put the adapter on `loaded.model` and train it; `loaded.model` is then the trained model in evaluation mode.
+
+    args: an `SFTConfig`. resume_from: a checkpoint folder of an interrupted training.
+    Raises `TrainingError` where the loss would be over no token or stops being a number.
+    """
+    from transformers import PrinterCallback, set_seed
+    from trl import SFTTrainer
+
+    _check_packing(args, loaded)
+    set_seed(args.seed)
+    loaded.model = adapter_registry[adapter.method](loaded.model, adapter.args)
+    trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
+    if trainable == 0:
+        raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
+    answers_only = args.completion_only_loss is not False
+    dataset = as_dataset(sequences, answers_only=answers_only)
+    args.disable_tqdm = not shows_progress()
+    trainer = SFTTrainer(model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer)
+    trainer.remove_callback(PrinterCallback)  # it prints the log to stdout, which is for results
+    answer_tokens = _count_answer_tokens(trainer.train_dataset)
+    expected = sum(len(s.ids) - (s.n_prompt if answers_only else 0) for s in sequences)
+    if answer_tokens == 0 or (answer_tokens != expected and not args.packing):
+        raise TrainingError(f"the loss would be over {answer_tokens} tokens instead of {expected}")
+    started = time.perf_counter()
+    output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    seconds = time.perf_counter() - started
+    if not math.isfinite(output.training_loss):
+        raise TrainingError(
+            f"training diverged: the loss is {output.training_loss}", "lower training.trainer_args.learning_rate"
+        )
+    loaded.model = trainer.accelerator.unwrap_model(trainer.model)
+    loaded.model.eval()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return TrainingSummary(
+        sequences=len(sequences),
+        tokens=sum(len(sequence.ids) for sequence in sequences),
+        answer_tokens=answer_tokens,
+        steps=trainer.state.global_step,
+        epochs=float(trainer.state.epoch or 0.0),
+        loss=output.training_loss,
+        seconds=seconds,
+        trainable_parameters=trainable,
+        total_parameters=sum(p.numel() for p in loaded.model.parameters()),
+        log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
+    )
+
+
+def _check_packing(args: Any, loaded: LoadedModel) -> None:
+    model_type = loaded.model.config.get_text_config().model_type
+    if (args.packing or args.padding_free) and model_type in _LEAKS_WHEN_PACKED:
+        raise TrainingError(
+            f"packing or padding-free training lets examples see one another on {model_type} models, whose positions "
+            "don't restart",
+            "remove packing and padding_free from training.trainer_args",
+        )
+
+
+def _count_answer_tokens(dataset: Any) -> int:
+    return sum(label != IGNORED for row in dataset["labels"] for label in row)
