@@ -1,0 +1,1 @@
+"""Answers from a model: label log-probabilities, and generated text."""

@@ -1,0 +1,123 @@
+"""Generated answers: `generate` on rows sorted by length, left-padded, decoded without the prompt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from sft.errors import SftError
+from sft.inference.batching import run_in_batches
+from sft.models.load import LoadedModel
+from sft.prompting.format import PromptFormat
+
+logger = logging.getLogger(__name__)
+
+
+class _Prompt(NamedTuple):
+    row: int
+    ids: list[int]
+
+
+class Generator:
+    """Generates one answer per prompt.
+
+    Greedy unless `arguments` (of transformers' `GenerationConfig`) says otherwise: what a checkpoint's own
+    generation config suggests (sampling, penalties) is not used, so that runs compare. An answer ends at the
+    end-of-turn, at any EOS that the model's own generation config names, and, in the plain format after in-context
+    examples, where the next example would begin.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        prompt_format: PromptFormat,
+        arguments: dict[str, Any],
+        *,
+        max_new_tokens: int,
+        ends_at_separator: bool,
+        batch_size: int | Literal["auto"],
+    ) -> None:
+        self._loaded = loaded
+        self._batch_size: int | Literal["auto"] = batch_size
+        self._separator = prompt_format.separator if ends_at_separator else None
+        self._config = self._generation_config(arguments, prompt_format.eot_id, max_new_tokens)
+
+    def generate(self, prompts: Sequence[list[int]], seed: int) -> list[str]:
+        """One text per prompt, in order, without special tokens and surrounding white space."""
+        answers = [""] * len(prompts)
+        torch.manual_seed(seed)
+        base = self._loaded.model
+        before = base.generation_config
+        # `generate` fills what a given config leaves open from the model's own, so the model's own is replaced.
+        base.generation_config = self._config
+
+        def run(batch: Sequence[_Prompt]) -> None:
+            for prompt, answer in zip(batch, self._generate_batch([p.ids for p in batch]), strict=True):
+                answers[prompt.row] = answer
+
+        try:
+            run_in_batches(
+                [_Prompt(row, ids) for row, ids in enumerate(prompts)],
+                lambda prompt: len(prompt.ids) + self._config.max_new_tokens,
+                run,
+                batch_size=self._batch_size,
+                device=self._loaded.device,
+                description="generating answers",
+            )
+        finally:
+            base.generation_config = before
+        return answers
+
+    @torch.inference_mode()
+    def _generate_batch(self, prompts: Sequence[list[int]]) -> list[str]:
+        device = self._loaded.device
+        tokenizer: Any = self._loaded.tokenizer
+        width = max(map(len, prompts))
+        ids = torch.full((len(prompts), width), tokenizer.pad_token_id)
+        mask = torch.zeros((len(prompts), width), dtype=torch.long)
+        for i, prompt in enumerate(prompts):
+            ids[i, width - len(prompt) :] = torch.tensor(prompt)
+            mask[i, width - len(prompt) :] = 1
+        outputs = self._loaded.model.generate(
+            input_ids=ids.to(device), attention_mask=mask.to(device), tokenizer=tokenizer
+        )
+        return [self._text(output[width:].tolist()) for output in outputs]
+
+    def _text(self, ids: list[int]) -> str:
+        ends = set(self._config.eos_token_id)
+        end = next((i for i, token in enumerate(ids) if token in ends), len(ids))
+        tokenizer: Any = self._loaded.tokenizer
+        text: str = tokenizer.decode(ids[:end], skip_special_tokens=True)
+        if self._separator is not None:
+            text = text.lstrip().partition(self._separator)[0]
+        for stop in self._stop_strings():
+            text = text.partition(stop)[0]
+        return text.strip()
+
+    def _stop_strings(self) -> list[str]:
+        stop = self._config.stop_strings
+        return [stop] if isinstance(stop, str) else list(stop or [])
+
+    def _generation_config(self, arguments: dict[str, Any], eot_id: int, max_new_tokens: int) -> Any:
+        from transformers import GenerationConfig
+
+        tokenizer: Any = self._loaded.tokenizer
+        own = self._loaded.model.generation_config
+        ends = own.eos_token_id if own is not None else None
+        ends = ends if isinstance(ends, list) else [ends]
+        eos = dict.fromkeys(token for token in (eot_id, tokenizer.eos_token_id, *ends) if token is not None)
+        settings = {"do_sample": False, "max_new_tokens": max_new_tokens, **arguments}
+        try:
+            config = GenerationConfig(
+                **settings,
+                eos_token_id=list(eos),
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+            )
+            config.validate()
+        except (TypeError, ValueError) as error:
+            raise SftError(f"inference.generation_args: transformers refuses them: {error}") from error
+        return config
