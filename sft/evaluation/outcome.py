@@ -1,0 +1,36 @@
+"""What a run produced on the test rows, in the form that metrics take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ClassificationOutcome:
+    """References and predictions as indices into `labels`.
+
+    references: [N] int. predictions: [N] int, -1 where a generated answer named no label. probabilities: [N, L]
+    float, rows sum to 1, or None where the method gives none (classification by generation).
+    """
+
+    labels: tuple[str, ...]
+    references: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    probabilities: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class GenerationOutcome:
+    """Generated texts and, for each, one or more reference texts.
+
+    references: [N] non-empty lists. predictions: [N] texts.
+    """
+
+    references: list[list[str]]
+    predictions: list[str]
+
+
+Outcome = ClassificationOutcome | GenerationOutcome
