@@ -1,0 +1,246 @@
+"""The endpoints: train, predict, evaluate, run_experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sft.config.schema import ExperimentConfig
+from sft.data.load import load_unlabelled
+from sft.environment import environment
+from sft.errors import SftError
+from sft.evaluation.baselines import classification_baselines
+from sft.evaluation.metrics import compute_metrics
+from sft.models.load import LoadedModel, load_model
+from sft.models.source import ADAPTER_CONFIG, ModelSource, adapter_fingerprint, find_model
+from sft.models.tokenizer import load_tokenizer
+from sft.pipeline.answer import Answerer, Answers
+from sft.pipeline.outcome import items_of, outcome_of
+from sft.pipeline.prepare import Prepared, prepare
+from sft.pipeline.recording import RunLog, make_folder, now, recording
+from sft.pipeline.slug import slug
+from sft.progress import hush_libraries
+from sft.records import RunRecord, write_items, write_record
+from sft.training.arguments import trainer_config
+from sft.training.output import claim_output_dir, last_checkpoint, save_adapter
+from sft.training.sequences import training_sequences
+from sft.training.train import TrainingSummary, train_adapter
+
+logger = logging.getLogger(__name__)
+
+
+class Trained(NamedTuple):
+    """What `train` leaves behind."""
+
+    folder: Path
+    run_id: str
+    summary: TrainingSummary
+
+
+class Run(NamedTuple):
+    """A finished run: its record, and the folder that holds it."""
+
+    record: RunRecord
+    folder: Path
+
+
+def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = False) -> Trained:
+    """Train an adapter on the shots and save it, with tokenizer, chat template and config, into `output_dir`.
+
+    resume: go on from the last checkpoint in `output_dir`. overwrite: write into a folder that something else filled.
+    """
+    folder = _output_dir(config)
+    if folder is None:
+        raise SftError(
+            "training.trainer_args.output_dir is missing: `train` needs a folder to write to",
+            "set it, e.g. -o training.trainer_args.output_dir=outputs/my-adapter",
+        )
+    hush_libraries()
+    prepared = prepare(config)
+    run_id = prepared.run_id(trains=True)
+    claim_output_dir(folder, run_id, config.model_dump(mode="json"), overwrite=overwrite)
+    args = trainer_config(config, folder, keep_checkpoints=True)
+    checkpoint = last_checkpoint(folder) if resume else None
+    if resume and checkpoint is None:
+        logger.warning("--resume: there is no checkpoint in %s; training starts from the beginning", folder)
+    loaded = _load(config, find_model(config.model))
+    summary = _train(prepared, loaded, args, resume_from=checkpoint)[0]
+    save_adapter(loaded, folder)
+    return Trained(folder, run_id, summary)
+
+
+def evaluate(config: ExperimentConfig, results_path: Path, *, checkpoint: str | None = None) -> Run:
+    """Answer the test rows, compute the metrics, and write the run's folder under `results_path`."""
+    started = start(config, results_path, trains=False, checkpoint=checkpoint)
+    with recording(started.log, started.folder):
+        _warn_of_unused_adapter(config, started.source)
+        return _evaluate(started, _load_timed(started))
+
+
+class Started(NamedTuple):
+    """A run whose data is loaded and whose folder exists; no model yet."""
+
+    prepared: Prepared
+    source: ModelSource
+    run_id: str
+    folder: Path
+    log: RunLog
+    name: str | None
+
+
+def run_experiment(config: ExperimentConfig, results_path: Path, *, name: str | None = None) -> Run:
+    """Train on the shots (none: no adapter is made) and evaluate, with one model load.
+
+    The adapter is kept where `training.trainer_args.output_dir` says, or not at all.
+    """
+    return complete(start(config, results_path, trains=config.has_shots, name=name))
+
+
+def start(
+    config: ExperimentConfig,
+    results_path: Path,
+    *,
+    trains: bool,
+    name: str | None = None,
+    checkpoint: str | None = None,
+) -> Started:
+    """Find the model, load the data, and make the run's folder: everything that fails early."""
+    log = RunLog()
+    make_folder(results_path, "--results-path")
+    hush_libraries()
+    with recording(log):
+        source = find_model(config.model, checkpoint)
+        with log.stage("data"):
+            prepared = prepare(config)
+    fingerprint = None if source.adapter is None else adapter_fingerprint(source.adapter)
+    run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
+    folder = make_folder(results_path / f"{slug(config)}-{run_id}", "--results-path")
+    return Started(prepared, source, run_id, folder, log, name)
+
+
+def complete(started: Started) -> Run:
+    """Train where there are shots, then evaluate."""
+    config = started.prepared.config
+    with recording(started.log, started.folder):
+        if not config.has_shots:
+            return _evaluate(started, _load_timed(started))
+        output_dir = _output_dir(config)
+        if output_dir is not None:
+            claim_output_dir(output_dir, started.run_id, config.model_dump(mode="json"), overwrite=False)
+        with tempfile.TemporaryDirectory(prefix="sft-") as scratch:
+            args = trainer_config(config, output_dir or Path(scratch), keep_checkpoints=output_dir is not None)
+            loaded = _load_timed(started)
+            with started.log.stage("training"):
+                summary, report = _train(started.prepared, loaded, args)
+        if output_dir is not None:
+            save_adapter(loaded, output_dir)
+        return _evaluate(started, loaded, training={**dataclasses.asdict(summary), **report})
+
+
+def _train(
+    prepared: Prepared, loaded: LoadedModel, args: Any, *, resume_from: Path | None = None
+) -> tuple[TrainingSummary, dict[str, Any]]:
+    config = prepared.config
+    adapter = config.adapter_spec
+    assert adapter is not None
+    builder = Answerer(prepared, loaded).training_builder(args.max_length)
+    shown = prepared.training_examples()
+    sequences = training_sequences(prepared.pool, shown, builder)
+    warning = builder.counts.warning("training")
+    if warning:
+        logger.warning(warning)
+    summary = train_adapter(loaded, adapter, args, sequences, resume_from=resume_from)
+    return summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()}
+
+
+def _evaluate(started: Started, loaded: LoadedModel, training: dict[str, Any] | None = None) -> Run:
+    """Answer, compute the metrics, and write items and, last, the record."""
+    prepared, log = started.prepared, started.log
+    config = prepared.config
+    with log.stage("inference"):
+        answers = Answerer(prepared, loaded).answer(prepared.test)
+    with log.stage("evaluation"):
+        evaluation = config.evaluation
+        results = compute_metrics(outcome_of(prepared, answers), evaluation.metrics, evaluation.metric_args)
+        baselines = _baselines(prepared)
+    log.finish()
+    write_items(started.folder, items_of(prepared, answers))
+    record = RunRecord(
+        run_id=started.run_id,
+        slug=slug(config),
+        status="completed",
+        seed=config.seed,
+        name=started.name,
+        config=config.model_dump(mode="json"),
+        results=results,
+        baselines=baselines,
+        counts=prepared.counts(),
+        data=prepared.data_report(),
+        model=loaded.describe(),
+        inference=answers.report,
+        training=training,
+        timings=log.timings,
+        environment=environment(),
+        warnings=log.warnings,
+        started_at=log.started_at,
+        finished_at=now(),
+    )
+    write_record(record, started.folder)
+    return Run(record, started.folder)
+
+
+def _baselines(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """What the same labels give without a language model."""
+    if prepared.labels is None:
+        return {}
+    return classification_baselines(
+        ["\n".join(example.inputs.values()) for example in prepared.pool],
+        [example.label for example in prepared.pool if example.label is not None],
+        ["\n".join(example.inputs.values()) for example in prepared.test],
+        [example.label for example in prepared.test if example.label is not None],
+        prepared.labels.names,
+        prepared.config.seed_for("train"),
+    )
+
+
+def _load(config: ExperimentConfig, source: ModelSource) -> LoadedModel:
+    return load_model(config.model, source, load_tokenizer(config.model, source))
+
+
+def _load_timed(started: Started) -> LoadedModel:
+    with started.log.stage("model"):
+        return _load(started.prepared.config, started.source)
+
+
+def _warn_of_unused_adapter(config: ExperimentConfig, source: ModelSource) -> None:
+    trained = _output_dir(config)
+    if trained is None or not (trained / ADAPTER_CONFIG).exists():
+        return
+    if source.adapter is None or not source.adapter.samefile(trained):
+        logger.warning(
+            "%s holds a trained adapter that is not used here; to use it, pass --checkpoint %s", trained, trained
+        )
+
+
+def _output_dir(config: ExperimentConfig) -> Path | None:
+    folder = config.training.trainer_args.get("output_dir") if config.training else None
+    return None if folder is None else Path(folder).expanduser()
+
+
+def answer_rows(
+    config: ExperimentConfig, checkpoint: str | None, input_path: str | None
+) -> tuple[Prepared, Answers, Any]:
+    """For `predict`: the answers, and the rows (with all their columns) that they belong to."""
+    hush_libraries()
+    source = find_model(config.model, checkpoint)
+    _warn_of_unused_adapter(config, source)
+    prepared = prepare(config)
+    if input_path is None:
+        examples, rows = prepared.test, prepared.data.test_rows.select([example.row for example in prepared.test])
+    else:
+        examples, rows = load_unlabelled(input_path, config)
+    loaded = _load(config, source)
+    return prepared, Answerer(prepared, loaded).answer(examples), rows

@@ -1,0 +1,63 @@
+"""The endpoint `predict`: a TSV of the rows with the answers beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sft.config.schema import ExperimentConfig
+from sft.errors import SftError
+from sft.pipeline.endpoints import answer_rows
+from sft.pipeline.recording import make_folder
+from sft.pipeline.slug import slug
+from sft.records import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREDICTIONS = "predictions"
+
+
+def predict(
+    config: ExperimentConfig, results_path: Path, *, checkpoint: str | None = None, input_path: str | None = None
+) -> Path:
+    """Write the answers for the test rows, or for the rows of a file, and return the TSV's path.
+
+    Columns: all of the rows' own, `predictions`, and for scored labels `probability_<label>`. An existing folder as
+    `results_path` gets a file named after the run. input_path: rows that need only the input columns.
+    """
+    make_folder(results_path if results_path.is_dir() else results_path.parent, "--results-path")
+    path = results_path / f"{slug(config)}.tsv" if results_path.is_dir() else results_path
+    prepared, answers, rows = answer_rows(config, checkpoint, input_path)
+    frame = rows.to_pandas()
+    added: dict[str, Any] = {PREDICTIONS: answers.texts}
+    if answers.probabilities is not None and prepared.labels is not None:
+        for i, name in enumerate(prepared.labels.names):
+            added[f"probability_{name}"] = answers.probabilities[:, i]
+    taken = [column for column in added if column in frame.columns]
+    if taken:
+        raise SftError(f"the data set has a column {taken[0]!r} of its own", "rename it")
+    write_text(path, to_tsv(frame.assign(**added)))
+    return path
+
+
+def to_tsv(frame: pd.DataFrame) -> str:
+    """Tab-separated text that pandas reads back to the same rows: texts are quoted, nested values are JSON."""
+    frame = frame.copy()
+    for column in frame.columns:
+        if frame[column].map(lambda value: isinstance(value, (list, dict)) or hasattr(value, "tolist")).any():
+            frame[column] = [json.dumps(_plain(value), ensure_ascii=False) for value in frame[column]]
+    text = io.StringIO()
+    frame.to_csv(text, sep="\t", index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

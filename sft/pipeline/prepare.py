@@ -1,0 +1,89 @@
+"""From a config to the rows of a run and its identity, before any model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sft.config.identity import run_id
+from sft.config.schema import ExperimentConfig
+from sft.data.example import Example, LabelSet, TaskData
+from sft.data.load import load_task
+from sft.data.sampling import InContextExamples, label_pool, select_test
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of a run: what it may learn from (`pool`) and what it is judged on (`test`)."""
+
+    config: ExperimentConfig
+    data: TaskData
+    pool: list[Example]
+    test: list[Example]
+
+    @property
+    def labels(self) -> LabelSet | None:
+        return self.data.labels
+
+    def run_id(self, *, trains: bool, checkpoint_fingerprint: str | None = None) -> str:
+        return run_id(self.config, self.data.fingerprint, trains=trains, checkpoint_fingerprint=checkpoint_fingerprint)
+
+    def training_examples(self) -> InContextExamples:
+        """The in-context examples of training prompts."""
+        per_group = self.config.training.icl_examples if self.config.training else 0
+        return InContextExamples(
+            self.pool,
+            self.labels,
+            per_group,
+            purpose="training",
+            sampling=self.config.prompting.icl_sampling,
+            seed=self.config.seed_for("icl"),
+        )
+
+    def inference_examples(self) -> InContextExamples:
+        """The in-context examples of test prompts."""
+        return InContextExamples(
+            self.pool,
+            self.labels,
+            self.config.inference_or_default.icl_examples,
+            purpose="inference",
+            sampling=self.config.prompting.icl_sampling,
+            seed=self.config.seed_for("icl"),
+        )
+
+    def counts(self) -> dict[str, Any]:
+        """What a record says of the rows."""
+        return {
+            "train_rows": len(self.data.train),
+            "test_rows_available": len(self.data.test),
+            "test_rows": len(self.test),
+            "pool_rows": len(self.pool),
+            "label_budget": self._label_budget(),
+        }
+
+    def data_report(self) -> dict[str, Any]:
+        return {
+            "fingerprint": self.data.fingerprint,
+            "labels": None if self.labels is None else list(self.labels.names),
+            "verbalisations": None if self.labels is None else list(self.labels.verbalisations),
+            "train_test_duplicates": self.data.duplicates,
+            "duplicates_dropped": self.data.duplicates_dropped,
+            "pool_row_numbers": [example.row for example in self.pool],
+            "test_row_numbers": [example.row for example in self.test],
+        }
+
+    def _label_budget(self) -> dict[str, int] | int:
+        if self.labels is None:
+            return len(self.pool)
+        return {name: sum(e.label == i for e in self.pool) for i, name in enumerate(self.labels.names)}
+
+
+def prepare(config: ExperimentConfig) -> Prepared:
+    """Load the data and choose the rows. Raises `DataError` for whatever is missing."""
+    data = load_task(config)
+    return Prepared(
+        config=config,
+        data=data,
+        pool=label_pool(data.train, data.labels, config),
+        test=select_test(data.test, data.labels, config.dataset.max_n_test),
+    )

@@ -1,0 +1,80 @@
+"""The folder of a run while it is being made: its log, its warnings, its timings."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sft.errors import SftError
+from sft.records import LOG_FILE
+
+
+class RunLog:
+    """Collects what a record says of the course of a run: stage timings in seconds, and warnings."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+        self.warnings: list[str] = []
+        self.started_at = now()
+        self._start = time.perf_counter()
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - started
+
+    def finish(self) -> None:
+        self.timings["total"] = time.perf_counter() - self._start
+
+
+@contextlib.contextmanager
+def recording(log: RunLog, folder: Path | None = None) -> Iterator[None]:
+    """Collect warnings of `sft` into `log`, and all its messages into the folder's `run.log` where one is given."""
+    handlers: list[logging.Handler] = [_WarningCollector(log.warnings)]
+    if folder is not None:
+        file = logging.FileHandler(folder / LOG_FILE, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handlers.append(file)
+    logger = logging.getLogger("sft")
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def make_folder(path: Path, what: str) -> Path:
+    """Create a folder, or say why not, before anything expensive is done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SftError(
+            f"{what}: can't write into {str(path)!r}: {error.strerror or error}", "name another folder"
+        ) from error
+    return path
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+class _WarningCollector(logging.Handler):
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(level=logging.WARNING)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append(record.getMessage())
