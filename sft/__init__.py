@@ -1,0 +1,55 @@
+"""Few-shot experiments with Hugging Face language models: train, predict, evaluate, compare.
+
+The functions here are the endpoints of the command line. They are imported on first use, because torch and transformers
+take seconds to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "ExperimentConfig": "sft.config.schema",
+    "RunRecord": "sft.records",
+    "SftError": "sft.errors",
+    "evaluate": "sft.pipeline.endpoints",
+    "load_config": "sft.api",
+    "load_configs": "sft.api",
+    "predict": "sft.pipeline.predict",
+    "read_record": "sft.records",
+    "run_experiment": "sft.pipeline.endpoints",
+    "run_experiments": "sft.api",
+    "train": "sft.pipeline.endpoints",
+}
+
+__all__ = [
+    "ExperimentConfig",
+    "RunRecord",
+    "SftError",
+    "__version__",
+    "evaluate",
+    "load_config",
+    "load_configs",
+    "predict",
+    "read_record",
+    "run_experiment",
+    "run_experiments",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from sft.api import load_config, load_configs, run_experiments
+    from sft.config.schema import ExperimentConfig
+    from sft.errors import SftError
+    from sft.pipeline.endpoints import evaluate, run_experiment, train
+    from sft.pipeline.predict import predict
+    from sft.records import RunRecord, read_record
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'sft' has no attribute {name!r}")
+    return getattr(importlib.import_module(_EXPORTS[name]), name)

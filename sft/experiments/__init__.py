@@ -1,0 +1,1 @@
+"""Sweeps: from a list of configs to finished or failed runs, and on to a table."""

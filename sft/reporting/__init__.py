@@ -1,0 +1,1 @@
+"""Records → tables. Reads records only, never a runner, a model or torch."""

@@ -1,0 +1,184 @@
+"""Records → one row per run and one per configuration over its seeds. Pure: no files, no formatting."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sft.config.identity import configuration_id
+from sft.config.names import dataset_name, model_name
+from sft.config.schema import ExperimentConfig
+from sft.records import RunRecord
+
+BASELINE_TITLES = {"majority": "majority class", "tfidf_logistic_regression": "TF-IDF + logistic regression"}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds. sd: sample standard deviation, None for a single run."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One finished or failed run."""
+
+    name: str | None
+    run_id: str
+    seed: int
+    status: str
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
+    seconds: float | None
+    error: str | None
+    folder: str
+
+
+@dataclass(frozen=True)
+class ConfigurationRow:
+    """All finished runs of one configuration. failed: how many of its runs failed."""
+
+    settings: Mapping[str, Any]
+    seeds: Sequence[int]
+    metrics: Mapping[str, Spread]
+    baselines: Mapping[str, Mapping[str, Spread]]
+    failed: int
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """varying: the settings in which configurations differ, in column order. notes: what a reader must know."""
+
+    runs: Sequence[RunRow]
+    configurations: Sequence[ConfigurationRow]
+    varying: Sequence[str]
+    constant: Mapping[str, Any]
+    notes: Sequence[str]
+
+
+def report_table(records: Iterable[RunRecord]) -> ReportTable:
+    """Group records by configuration; configurations are sorted by their settings, numbers by size."""
+    records = list(records)
+    groups: dict[str, list[RunRow]] = {}
+    rows = []
+    for record in records:
+        config = ExperimentConfig.model_validate(record.config)
+        row = _run_row(record, config)
+        rows.append(row)
+        identity = configuration_id(config, trains=record.training is not None or config.has_shots)
+        groups.setdefault(identity, []).append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row.settings))
+    configurations = [_configuration_row(group) for group in groups.values()]
+    configurations.sort(key=lambda row: [_order(row.settings.get(name)) for name in names])
+    varying = [name for name in names if len({str(row.settings.get(name)) for row in configurations}) > 1]
+    constant = {name: rows[0].settings.get(name) for name in names if name not in varying} if rows else {}
+    return ReportTable(rows, configurations, varying, constant, _notes(records))
+
+
+def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
+    """What tells configurations apart, under the names of table columns. trained: whether an adapter was trained."""
+    inference = config.inference_or_default
+    training = config.training if trained else None
+    adapter = config.adapter_spec if trained else None
+    trainer_args = training.trainer_args if training else {}
+    settings: dict[str, Any] = {
+        "dataset": dataset_name(config),
+        "model": model_name(config),
+        "task": config.dataset.task_type,
+        "shots": "all" if config.dataset.shots is None else config.dataset.shots,
+        "ICE training": training.icl_examples if training else 0,
+        "ICE inference": inference.icl_examples,
+        "method": inference.method if config.dataset.task_type == "classification" else "generate",
+        "calibration": inference.calibration.method if inference.calibration else None,
+        "max input length": config.prompting.max_input_length,
+        "max output length": config.prompting.max_output_length,
+        "max training length": trainer_args.get("max_length"),
+        "max inference length": inference.max_seq_length,
+        "adapter": adapter.method if adapter else None,
+    }
+    settings.update({f"adapter {name}": value for name, value in (adapter.args if adapter else {}).items()})
+    settings["learning rate"] = trainer_args.get("learning_rate")
+    settings["epochs"] = trainer_args.get("num_train_epochs")
+    if config.model.quantization is not None:
+        settings["quantization"] = config.model.quantization.config_class
+    return settings
+
+
+def _order(setting: Any) -> tuple[int, float, str]:
+    """A sort key over absent values, numbers and texts."""
+    if isinstance(setting, (int, float)):
+        return (1, float(setting), "")
+    return (0, 0.0, "") if setting is None else (2, 0.0, str(setting))
+
+
+def _run_row(record: RunRecord, config: ExperimentConfig) -> RunRow:
+    return RunRow(
+        name=record.name,
+        run_id=record.run_id,
+        seed=record.seed,
+        status=record.status,
+        settings=settings_of(config, trained=record.training is not None or record.status == "failed"),
+        metrics=_scalars(record.results),
+        baselines={name: _scalars(values) for name, values in record.baselines.items()},
+        seconds=record.timings.get("total"),
+        error=record.error,
+        folder=record.folder_name,
+    )
+
+
+def _configuration_row(rows: Sequence[RunRow]) -> ConfigurationRow:
+    finished = [row for row in rows if row.status == "completed"]
+    baselines = {name for row in finished for name in row.baselines}
+    return ConfigurationRow(
+        settings=(finished or rows)[0].settings,
+        seeds=[row.seed for row in finished],
+        metrics=_spreads([row.metrics for row in finished]),
+        baselines={name: _spreads([row.baselines.get(name, {}) for row in finished]) for name in sorted(baselines)},
+        failed=len(rows) - len(finished),
+    )
+
+
+def _spreads(values: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    names = dict.fromkeys(name for row in values for name in row)
+    return {name: _spread([row[name] for row in values if name in row]) for name in names}
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), sd, len(values))
+
+
+def _scalars(results: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in results.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def _notes(records: Sequence[RunRecord]) -> list[str]:
+    notes = []
+    finished = [record for record in records if record.status == "completed"]
+    ends: dict[str, set[str]] = {}
+    for record in finished:
+        if "label_end" in record.inference:
+            ends.setdefault(str(record.model.get("base")), set()).add(record.inference["label_end"])
+    for model, rules in ends.items():
+        if len(rules) > 1:
+            notes.append(
+                f"Runs of {model} score labels by different rules (label_end: {', '.join(sorted(rules))}): don't rank "
+                "them against each other."
+            )
+    if len({tuple(record.data.get("test_row_numbers", ())) for record in finished}) > 1:
+        notes.append("Runs were judged on different test rows: compare only rows of the same data set and test size.")
+    if any((record.inference.get("calibration") or {}).get("transductive") for record in finished):
+        notes.append("Batch calibration is transductive: it used the unlabelled test inputs together.")
+    if finished and len({record.seed for record in finished}) < 5:
+        notes.append("Fewer than 5 seeds: the standard deviations are rough.")
+    return notes
