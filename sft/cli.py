@@ -1,0 +1,269 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sft import __version__
+
+if TYPE_CHECKING:
+    from sft.experiments.launch import RunOutcome
+    from sft.records import RunRecord
+    from sft.reporting.table import ReportTable
+
+app = typer.Typer(
+    name="sft",
+    help="Few-shot experiments with Hugging Face language models, from one JSON or JSONNET file.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Look at configs without running anything.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A .json or .jsonnet file.")]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", metavar="SECTION.KEY=VALUE", help="Replace a value of the config; repeatable."),
+]
+Seed = Annotated[int | None, typer.Option("--random-seed", min=0, help="Overrides the config's seed (default 13).")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, no warnings.")]
+Checkpoint = Annotated[
+    str | None, typer.Option("--checkpoint", metavar="DIR", help="A trained adapter to use instead of the bare model.")
+]
+
+_USER_ERROR, _FAILED_RUNS, _INTERRUPTED = 2, 1, 130
+
+
+def main() -> None:
+    """The entry point of `sft` and of `python -m sft.cli`."""
+    from sft.errors import SftError
+
+    try:
+        app()
+    except SftError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(_USER_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"sft {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    config: ConfigPath,
+    override: Override = None,
+    random_seed: Seed = None,
+    overwrite: Annotated[bool, typer.Option(help="Write into a folder that something else filled.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train an adapter on the shots and save it to training.trainer_args.output_dir.
+
+    Example: sft train etc/configs/json/tweet_sentiment_qwen.json -o dataset.shots=8
+    """
+    with _logging(quiet):
+        loaded = _load(config, override, random_seed, "train")
+        from sft.pipeline.endpoints import train
+
+        trained = train(loaded, overwrite=overwrite, resume=resume)
+    summary = trained.summary
+    what = f"{summary.sequences} examples, {summary.steps} steps, loss {summary.loss:.4f}"
+    print(f"trained on {what}, {summary.seconds:.0f} s")
+    print(trained.folder)
+
+
+@app.command()
+def predict(
+    config: ConfigPath,
+    results_path: Annotated[
+        Path, typer.Option("--results-path", help="The TSV to write, or an existing folder to write it into.")
+    ] = Path("predictions"),
+    input_path: Annotated[
+        str | None,
+        typer.Option("--input", metavar="FILE", help="Unlabelled rows to predict instead of the test split."),
+    ] = None,
+    checkpoint: Checkpoint = None,
+    override: Override = None,
+    random_seed: Seed = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write predictions (and label probabilities) beside the test rows' columns, as TSV.
+
+    Example: sft predict my.json --checkpoint outputs/my-adapter --results-path predictions.tsv
+    """
+    with _logging(quiet):
+        loaded = _load(config, override, random_seed, "predict")
+        from sft.pipeline.predict import predict
+
+        path = predict(loaded, results_path, checkpoint=checkpoint, input_path=input_path)
+    print(path)
+
+
+@app.command()
+def evaluate(
+    config: ConfigPath,
+    results_path: Annotated[Path, typer.Option("--results-path", help="Folder of results.")] = Path("results"),
+    checkpoint: Checkpoint = None,
+    override: Override = None,
+    random_seed: Seed = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score the model (or a trained adapter) on the test rows.
+
+    Example: sft evaluate my.json --checkpoint outputs/my-adapter
+    """
+    with _logging(quiet):
+        loaded = _load(config, override, random_seed, "evaluate")
+        from sft.pipeline.endpoints import evaluate
+
+        run = evaluate(loaded, results_path, checkpoint=checkpoint)
+    _print_results(run.record)
+    print(run.folder / "record.json")
+
+
+@app.command("run-experiment")
+def run_experiment(
+    config: ConfigPath,
+    results_path: Annotated[Path, typer.Option("--results-path", help="Folder of results.")] = Path("results"),
+    override: Override = None,
+    random_seed: Seed = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train on the shots and evaluate, in one process.
+
+    Example: sft run-experiment my.json --random-seed 14
+    """
+    with _logging(quiet):
+        loaded = _load(config, override, random_seed, "run-experiment")
+        from sft.pipeline.endpoints import run_experiment
+
+        run = run_experiment(loaded, results_path)
+    _print_results(run.record)
+    print(run.folder / "record.json")
+
+
+@app.command("run-experiments")
+def run_experiments(
+    config: ConfigPath,
+    results_path: Annotated[Path, typer.Option("--results-path", help="Folder of results.")] = Path("results"),
+    override: Override = None,
+    random_seed: Seed = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run every config of a sweep, each in a process of its own, and aggregate.
+
+    Exit code 0 when all runs finished, 1 when some failed.
+
+    Example: sft run-experiments etc/quickstart/quickstart.jsonnet --results-path quickstart-results
+    """
+    with _logging(quiet):
+        from sft.api import load_configs, run_experiments
+
+        configs = load_configs(config, overrides=override or (), seed=random_seed)
+        sweep = run_experiments(configs, results_path, on_outcome=_print_outcome)
+    _print_table(sweep.table)
+    print(results_path / "aggregated_results.md")
+    if sweep.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if any(outcome.record.status == "failed" for outcome in sweep.outcomes):
+        raise typer.Exit(_FAILED_RUNS)
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of a config, for editors."""
+    import json
+
+    from sft.config.schema import ExperimentConfig
+
+    print(json.dumps(ExperimentConfig.model_json_schema(), indent=2))
+
+
+@config_app.command("show")
+def config_show(config: ConfigPath, override: Override = None, random_seed: Seed = None) -> None:
+    """Print a config (or every config of a sweep) with all defaults filled in."""
+    import json
+
+    from sft.api import load_configs
+
+    named = load_configs(config, overrides=override or (), seed=random_seed, endpoint=None)
+    values = {name: value.model_dump(mode="json") for name, value in named}
+    print(json.dumps(values if len(values) > 1 else next(iter(values.values())), indent=2, ensure_ascii=False))
+
+
+def _load(config: Path, override: list[str] | None, seed: int | None, endpoint: str) -> Any:
+    from sft.api import load_config
+
+    return load_config(config, overrides=override or (), seed=seed, endpoint=endpoint)
+
+
+@contextlib.contextmanager
+def _logging(quiet: bool) -> Iterator[None]:
+    """Our warnings to stderr, libraries' chatter nowhere; `--quiet` silences both and the progress bars."""
+    import logging
+    import warnings
+
+    from sft.progress import set_quiet
+
+    set_quiet(quiet)
+    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("sft").setLevel(logging.ERROR if quiet else logging.INFO)
+    warnings.simplefilter("ignore", FutureWarning)
+    yield
+
+
+def _print_results(record: RunRecord) -> None:
+    for name, value in record.results.items():
+        if isinstance(value, (int, float)):
+            print(f"{name}\t{value:.4f}")
+    for baseline, values in record.baselines.items():
+        print(f"baseline {baseline}: accuracy\t{values['accuracy']:.4f}")
+
+
+def _print_outcome(outcome: RunOutcome, done: int, total: int) -> None:
+    record = outcome.record
+    if record.status == "failed":
+        what = f"failed: {(record.error or '').strip().splitlines()[0]}"
+    else:
+        headline = next((f"{k} {v:.3f}" for k, v in record.results.items() if isinstance(v, float)), "done")
+        what = f"{headline} ({record.timings.get('total', 0):.0f} s)"
+    print(f"[{done}/{total}] {outcome.name}: {what}", file=sys.stderr, flush=True)
+
+
+def _print_table(table: ReportTable) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sft.reporting.columns import caption, configuration_cells
+
+    header, rows = configuration_cells(table)
+    grid = Table(caption="In common: " + "; ".join(caption(table)) if table.constant else None, caption_justify="left")
+    for title in header:
+        grid.add_column(title, overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(grid)
+    for note in table.notes:
+        console.print(f"Note: {note}", markup=False)
+
+
+if __name__ == "__main__":
+    main()
