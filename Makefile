@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 QUICKSTART_RESULTS ?= quickstart-results
 
-.PHONY: quickstart test check lint types layers format clean
+.PHONY: quickstart test check lint types layers format docs clean
 
 quickstart: $(VENV)/.installed ## Install, then run the embedded sweep: offline, a few minutes on a laptop
 	HF_HUB_OFFLINE=1 $(BIN)/sft run-experiments etc/quickstart/quickstart.jsonnet --results-path $(QUICKSTART_RESULTS)
@@ -27,6 +27,9 @@ layers: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed ## Write what is generated from the code; a test fails while it is stale
+	$(BIN)/python -m sft.config.reference > docs/configuration.md
 
 clean:
 	rm -rf $(VENV) $(QUICKSTART_RESULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
