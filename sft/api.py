@@ -54,7 +54,7 @@ class Sweep(NamedTuple):
 
 def run_experiments(
     configs: Sequence[NamedConfig],
-    results_path: Path,
+    results_path: str | Path,
     *,
     launcher: str = "local",
     on_outcome: Callable[[RunOutcome, int, int], None] = lambda outcome, done, total: None,
@@ -65,6 +65,7 @@ def run_experiments(
     on_outcome: called with each outcome, how many runs are done, and how many there are.
     """
     runs = plan(configs)
+    results_path = Path(results_path)
     try:
         results_path.mkdir(parents=True, exist_ok=True)
         (results_path / "logs").mkdir(exist_ok=True)

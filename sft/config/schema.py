@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 JsonDict = dict[str, Any]
+
+# Answers are short and scored right after the prompt, so models that can think are asked not to; dates stay put.
+TEMPLATE_ARGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 TaskType = Literal["classification", "generation"]
 
 
@@ -21,6 +24,7 @@ def _label_text(value: Any) -> Any:
 
 
 LabelText = Annotated[str, BeforeValidator(_label_text)]
+AtLeastOne = Field(min_length=1)
 
 
 class Section(BaseModel):
@@ -52,7 +56,7 @@ class DatasetConfig(Section):
     max_n_test: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Size of the test subset, the same rows for every seed; null = all."
     )
-    labels: Annotated[list[LabelText], Field(min_length=1)] | dict[str, str] | None = Field(
+    labels: Annotated[list[LabelText], AtLeastOne] | Annotated[dict[str, str], AtLeastOne] | None = Field(
         default=None,
         description="Classification: the data-set values, or a map from value to verbalisation (the text that the "
         "model scores). Default: the values of the train split.",
@@ -108,12 +112,17 @@ class PromptingConfig(Section):
         "Default: one `Column: value` line per input column, then `Output column:`.",
     )
     template_args: JsonDict = Field(
-        default_factory=lambda: {"enable_thinking": False, "date_string": "26 Jul 2024"},
-        description="Passed to the chat template, alike in training and inference.",
+        default=TEMPLATE_ARGS,
+        description="Passed to the chat template, alike in training and inference; added to the default's.",
     )
     icl_sampling: Literal["fixed", "per_prompt"] = Field(
         default="fixed", description="One list of in-context examples for the run, or a draw per prompt."
     )
+
+    @field_validator("template_args")
+    @classmethod
+    def _pin_template_args(cls, value: JsonDict) -> JsonDict:
+        return {**TEMPLATE_ARGS, **value}
 
 
 class TrainingConfig(Section):

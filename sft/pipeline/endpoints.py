@@ -72,7 +72,7 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     return Trained(folder, run_id, summary)
 
 
-def evaluate(config: ExperimentConfig, results_path: Path, *, checkpoint: str | None = None) -> Run:
+def evaluate(config: ExperimentConfig, results_path: str | Path, *, checkpoint: str | None = None) -> Run:
     """Answer the test rows, compute the metrics, and write the run's folder under `results_path`."""
     started = start(config, results_path, trains=False, checkpoint=checkpoint)
     with recording(started.log, started.folder):
@@ -91,7 +91,7 @@ class Started(NamedTuple):
     name: str | None
 
 
-def run_experiment(config: ExperimentConfig, results_path: Path, *, name: str | None = None) -> Run:
+def run_experiment(config: ExperimentConfig, results_path: str | Path, *, name: str | None = None) -> Run:
     """Train on the shots (none: no adapter is made) and evaluate, with one model load.
 
     The adapter is kept where `training.trainer_args.output_dir` says, or not at all.
@@ -101,7 +101,7 @@ def run_experiment(config: ExperimentConfig, results_path: Path, *, name: str | 
 
 def start(
     config: ExperimentConfig,
-    results_path: Path,
+    results_path: str | Path,
     *,
     trains: bool,
     name: str | None = None,
@@ -109,7 +109,7 @@ def start(
 ) -> Started:
     """Find the model, load the data, and make the run's folder: everything that fails early."""
     log = RunLog()
-    make_folder(results_path, "--results-path")
+    results_path = make_folder(Path(results_path), "--results-path")
     hush_libraries()
     with recording(log):
         source = find_model(config.model, checkpoint)

@@ -22,13 +22,14 @@ PREDICTIONS = "predictions"
 
 
 def predict(
-    config: ExperimentConfig, results_path: Path, *, checkpoint: str | None = None, input_path: str | None = None
+    config: ExperimentConfig, results_path: str | Path, *, checkpoint: str | None = None, input_path: str | None = None
 ) -> Path:
     """Write the answers for the test rows, or for the rows of a file, and return the TSV's path.
 
     Columns: all of the rows' own, `predictions`, and for scored labels `probability_<label>`. An existing folder as
     `results_path` gets a file named after the run. input_path: rows that need only the input columns.
     """
+    results_path = Path(results_path)
     make_folder(results_path if results_path.is_dir() else results_path.parent, "--results-path")
     path = results_path / f"{slug(config)}.tsv" if results_path.is_dir() else results_path
     prepared, answers, rows = answer_rows(config, checkpoint, input_path)
