@@ -57,7 +57,8 @@ def select_test(test: Sequence[Example], labels: LabelSet | None, max_n_test: in
     if max_n_test is None or max_n_test >= len(test):
         return list(test)
     generator = np.random.default_rng(_TEST_SUBSET_SEED)
-    groups = [_shuffled(members, generator) for members in _by_label(test, labels).values()]
+    # By name: the order in which a config lists the labels makes no other rows.
+    groups = [_shuffled(members, generator) for _, members in sorted(_by_label(test, labels).items())]
     exact = [max_n_test * len(group) / len(test) for group in groups]
     quotas = [int(share) for share in exact]
     by_remainder = sorted(range(len(groups)), key=lambda i: quotas[i] - exact[i])

@@ -1,0 +1,49 @@
+"""Texts as their files have them: loaders guess types, and `007`, `1.10` or `2020-01-01` come out as other texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sft.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+
+def text_features(paths: Sequence[str], **args: Any) -> Features:
+    """Every column of csv files as text; args: those of `load_dataset`."""
+    import datasets
+    import pandas as pd
+
+    builder = datasets.load_dataset_builder("csv", data_files=list(paths), **{**args, "features": None})
+    reading = {**builder.config.pd_read_csv_kwargs, "chunksize": None, "nrows": 0}
+    columns = pd.read_csv(paths[0], **reading).columns
+    return datasets.Features({str(column): datasets.Value("string") for column in columns})
+
+
+def undo_date_parsing(rows: Dataset, paths: Sequence[str]) -> Dataset:
+    """The rows of json files with their texts like "2020-01-01", which pyarrow reads as times, as they were written."""
+    columns = rows.column_names
+    parsed = [name for name, feature in rows.features.items() if "timestamp" in str(feature)]
+    if not parsed:
+        return rows
+    written = [row for path in paths for row in _json_rows(Path(path))]
+    if len(written) != len(rows):
+        raise DataError(
+            f"the texts of {', '.join(map(repr, parsed))} in {', '.join(paths)} look like dates and can't be read back",
+            "write one JSON object a line",
+        )
+    for name in parsed:
+        rows = rows.remove_columns(name).add_column(name, [row.get(name) for row in written])
+    return rows.select_columns(columns)
+
+
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8-sig")
+    if text.lstrip().startswith("["):
+        rows: list[dict[str, Any]] = json.loads(text)
+        return rows
+    return [json.loads(line) for line in text.split("\n") if line.strip()]

@@ -1,0 +1,143 @@
+"""Which in-context examples a prompt shows, in which order, and that they betray nothing."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+from typing import Any, Literal
+
+import pytest
+
+from sft.data.example import Example
+from sft.data.sampling import InContextExamples
+from tests.fakes import label_set, make_examples
+
+LABELS = label_set("a", "b", "c")
+# Pools as `label_pool` gives them: mixed labels; and one in which a label is short of rows.
+POOL = make_examples([0, 1, 2, 2, 1, 0, 0, 1, 2, 1, 2, 0])
+UNEVEN = make_examples([0, 1, 0, 2, 1, 0])
+TEST = make_examples([0, 1, 2, 0], first_row=0)
+Sampling = Literal["fixed", "per_prompt"]
+SAMPLINGS: list[Sampling] = ["fixed", "per_prompt"]
+
+
+def examples(
+    purpose: Literal["training", "inference"], per_group: int, *, pool: list[Example] = POOL, **changes: Any
+) -> InContextExamples:
+    options: dict[str, Any] = {"purpose": purpose, "sampling": "fixed", "seed": 13, **changes}
+    return InContextExamples(pool, LABELS, per_group, **options)
+
+
+def rows(shown: list[Example]) -> list[int]:
+    return [example.row for example in shown]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("pool", [POOL, UNEVEN], ids=["even", "uneven"])
+@pytest.mark.parametrize("per_group", [1, 2, 3, 4, 9])
+def test_a_training_row_is_never_shown_to_itself_nor_twice(
+    pool: list[Example], per_group: int, sampling: Sampling
+) -> None:
+    shown = examples("training", per_group, pool=pool, sampling=sampling)
+    for query in pool:
+        found = rows(shown.for_query(query))
+        assert query.row not in found
+        assert len(set(found)) == len(found) == len(shown)
+        assert set(found) <= set(rows(pool))
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("pool", [POOL, UNEVEN], ids=["even", "uneven"])
+@pytest.mark.parametrize("per_group", [1, 2, 3, 4, 9])
+def test_label_counts_in_training_prompts_say_nothing_of_a_row(
+    pool: list[Example], per_group: int, sampling: Sampling
+) -> None:
+    """Were a row's own label shown once less to it alone, a model could count labels instead of reading."""
+    shown = examples("training", per_group, pool=pool, sampling=sampling)
+    counts = {tuple(sorted(Counter(e.label for e in shown.for_query(query)).items())) for query in pool}
+    assert len(counts) == 1
+    sizes = Counter(LABELS.names[e.label] for e in pool if e.label is not None)
+    assert shown.counts == {name: min(per_group, sizes[name] - 1) for name in LABELS.names}
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_test_rows_see_the_pool_only_even_where_row_numbers_agree(sampling: Sampling) -> None:
+    """Row 0 of the test split is another row than row 0 of the train split, and excludes nothing."""
+    shown = examples("inference", 4, sampling=sampling)
+    for query in TEST:
+        found = shown.for_query(query)
+        assert sorted(rows(found)) == rows(POOL)
+        assert all(any(example is member for member in POOL) for example in found)
+
+
+@pytest.mark.parametrize("purpose", ["training", "inference"])
+def test_in_context_examples_are_counted_per_label(purpose: Literal["training", "inference"]) -> None:
+    shown = examples(purpose, 2)
+    assert shown.counts == {"a": 2, "b": 2, "c": 2}
+    assert len(shown) == len(shown.for_query(POOL[0])) == 6
+
+
+def test_in_context_examples_of_generation_are_a_total() -> None:
+    pool = make_examples([None] * 10)
+    shown = InContextExamples(pool, None, 3, purpose="training", sampling="fixed", seed=13)
+    assert len(shown) == 3
+    assert all(len(shown.for_query(query)) == 3 for query in pool)
+
+
+def test_none_asked_for_is_none_shown_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert examples("training", 0).for_query(POOL[0]) == []
+        assert examples("inference", 0, pool=[]).for_query(POOL[0]) == []
+    assert not caplog.messages
+
+
+def test_too_few_rows_warn_naming_the_label(caplog: pytest.LogCaptureFixture) -> None:
+    examples("inference", 2, pool=UNEVEN)
+    assert caplog.messages == ["inference prompts: 1 in-context examples of c, 2 asked for (the pool has 1)"]
+
+
+def test_fixed_is_one_list_for_all_test_rows() -> None:
+    shown = examples("inference", 2)
+    assert len({tuple(rows(shown.for_query(query))) for query in TEST}) == 1
+
+
+def test_fixed_training_prompts_differ_by_the_row_that_is_left_out_alone() -> None:
+    shown = examples("training", 2)
+    for left, right in itertools.combinations(POOL, 2):
+        difference = set(rows(shown.for_query(left))) ^ set(rows(shown.for_query(right)))
+        assert len(difference) <= 4
+
+
+def test_fixed_examples_are_mixed_over_labels_and_ordered_by_the_icl_seed() -> None:
+    orders = [rows(examples("inference", 4, seed=seed).for_query(TEST[0])) for seed in range(10)]
+    assert len(set(map(tuple, orders))) == 10
+    assert all(sorted(order) == rows(POOL) for order in orders)
+    labels = [[POOL[row].label for row in order] for order in orders]
+    assert sum(found != sorted(found, key=str) for found in labels) == 10
+
+
+def test_fewer_fixed_examples_are_part_of_more() -> None:
+    few, many = (rows(examples("inference", n).for_query(TEST[0])) for n in (2, 3))
+    assert [row for row in many if row in few] == few
+
+
+def test_per_prompt_draws_anew_for_each_row_and_the_same_again() -> None:
+    shown = examples("inference", 2, sampling="per_prompt")
+    queries = make_examples([0] * 30)
+    drawn = [tuple(rows(shown.for_query(query))) for query in queries]
+    assert len(set(drawn)) > 20
+    assert drawn == [tuple(rows(shown.for_query(query))) for query in reversed(queries)][::-1]
+
+
+def test_per_prompt_depends_on_the_icl_seed() -> None:
+    first, second = (
+        [rows(examples("inference", 2, sampling="per_prompt", seed=s).for_query(q)) for q in TEST] for s in (1, 2)
+    )
+    assert first != second
+
+
+def test_per_prompt_shows_every_row_of_the_pool_to_some_query() -> None:
+    shown = examples("training", 1, sampling="per_prompt")
+    seen = {row for query in POOL for row in rows(shown.for_query(query))}
+    assert len(seen) > len(POOL) // 2
