@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from sft.config.checks import check_config, check_sections
+from sft.config.partial import without_problems
 from sft.config.problems import problems_of
 from sft.config.renames import rename_old_keys
 from sft.config.schema import ExperimentConfig
 from sft.errors import ConfigError, Problem, SftError
 
 ExtraCheck = Callable[[ExperimentConfig], list[Problem]]
+
+_SWEEP_FORMS = 'a sweep is a list of configs or {"configs": {name: config}}'
 
 
 class NamedConfig(NamedTuple):
@@ -82,7 +85,7 @@ def config_from_value(
     except ValidationError as error:
         found = problems_of(error, value)
         problems += [p for p in found if p.key not in {known.key for known in problems}]
-        config = _without(value, [problem.key for problem in found])
+        config = without_problems(value, [problem.key for problem in found])
     if config is not None:
         problems += check_config(config)
         for check in extra_checks:
@@ -90,22 +93,6 @@ def config_from_value(
     if problems or config is None:
         raise ConfigError(source, problems)
     return config
-
-
-def _without(value: dict[str, Any], keys: Sequence[str]) -> ExperimentConfig | None:
-    """The config without its invalid keys, so that the other checks can still speak; None where those were needed."""
-    value = copy.deepcopy(value)
-    for key in keys:
-        *parents, last = key.partition("[")[0].split(".")
-        section: Any = value
-        for parent in parents:
-            section = section.get(parent) if isinstance(section, dict) else None
-        if isinstance(section, dict):
-            section.pop(last, None)
-    try:
-        return ExperimentConfig.model_validate(value)
-    except ValidationError:
-        return None
 
 
 def read_value(path: str | Path) -> Any:
@@ -173,26 +160,35 @@ def _apply_override(value: dict[str, Any], override: str) -> None:
             place = ".".join(parents[: i + 1])
             raise SftError(f"--override {override!r}: {place} is not an object but {_kind(value[part])}")
         value = value[part]
+    value[last] = _json_or_text(text)
+
+
+def _json_or_text(text: str) -> Any:
+    """The value of an override. NaN and Infinity, which Python would read as numbers, are not JSON."""
+
+    def refuse_constant(name: str) -> None:
+        raise ValueError(name)
+
     try:
-        value[last] = json.loads(text)
-    except json.JSONDecodeError:
-        value[last] = text
+        return json.loads(text, parse_constant=refuse_constant)
+    except ValueError:
+        return text
 
 
 def _named_values(value: Any, path: str | Path) -> Mapping[str, Any]:
     if isinstance(value, list):
         named = {str(number): item for number, item in enumerate(value, start=1)}
     elif isinstance(value, dict) and "configs" in value:
-        if set(value) != {"configs"} or not isinstance(value["configs"], dict):
-            raise SftError(
-                f"{path}: beside 'configs' there is {sorted(set(value) - {'configs'})}",
-                'a sweep is a list of configs or {"configs": {name: config}}',
-            )
+        beside = sorted(set(value) - {"configs"})
+        if beside:
+            raise SftError(f"{path}: beside 'configs' there is {', '.join(map(repr, beside))}", _SWEEP_FORMS)
+        if not isinstance(value["configs"], dict):
+            raise SftError(f"{path}: 'configs' must be an object, got {_kind(value['configs'])}", _SWEEP_FORMS)
         named = value["configs"]
     else:
         named = {"1": value}
     if not named:
-        raise SftError(f"{path} holds no config", 'a sweep is a list of configs or {"configs": {name: config}}')
+        raise SftError(f"{path} holds no config", _SWEEP_FORMS)
     return named
 
 

@@ -15,11 +15,16 @@ from sft.registry import unknown_name_fix
 
 
 def problems_of(error: ValidationError, value: dict[str, Any]) -> list[Problem]:
-    """One problem per key; the alternatives of a union are folded into the message of that key."""
+    """One problem per key; the alternatives of a union are folded into the message of that key.
+
+    Where one alternative got further into the value than the others (a list with a wrong item, not a wrong type
+    altogether), only its problem is told.
+    """
     by_key: dict[str, list[Any]] = {}
     for detail in error.errors():
         by_key.setdefault(_key(detail["loc"], value), []).append(detail)
-    return [_problem(key, details) for key, details in by_key.items()]
+    inside = {key for key in by_key if any(other.startswith((f"{key}.", f"{key}[")) for other in by_key)}
+    return [_problem(key, details) for key, details in by_key.items() if key not in inside]
 
 
 def _problem(key: str, details: list[Any]) -> Problem:
@@ -56,15 +61,13 @@ def _expectation(detail: Any) -> str:
 
 
 def _key(location: tuple[str | int, ...], value: Any) -> str:
-    """The dotted key of a location, without the names of union branches that pydantic adds at its end."""
+    """The dotted key of a location, without the names of union branches that pydantic puts into it."""
     key = ""
     for part in location:
         if isinstance(part, int) and isinstance(value, list):
             key, value = f"{key}[{part}]", value[part] if part < len(value) else None
         elif isinstance(value, dict) and isinstance(part, str) and (part in value or not _is_branch(part)):
             key, value = f"{key}.{part}" if key else part, value.get(part)
-        else:
-            break
     return key
 
 

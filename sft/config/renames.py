@@ -38,8 +38,9 @@ def rename_old_keys(value: dict[str, Any]) -> dict[str, Any]:
     inference = _section(value, "inference")
     if "tokenizer_name" in inference:
         logger.warning("inference.tokenizer_name is now called evaluation.tokenizer_name")
-        value.setdefault("evaluation", {}).setdefault("tokenizer_name", inference["tokenizer_name"])
-        del inference["tokenizer_name"]
+        tokenizer_name = inference.pop("tokenizer_name")
+        if isinstance(value.setdefault("evaluation", {}), dict):
+            value["evaluation"].setdefault("tokenizer_name", tokenizer_name)
     return value
 
 

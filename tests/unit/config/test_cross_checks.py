@@ -1,0 +1,105 @@
+"""Checks that compare keys with one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sft.config.load import config_from_value
+from sft.errors import ConfigError
+from tests.fakes import config_value
+
+
+def prompting(**changes: Any) -> dict[str, Any]:
+    return {"prompting": {"format": "plain", **changes}}
+
+
+TWO_COLUMNS = ["title", "body"]
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    (prompting(template="{txt}:"), "prompting.template", "{txt} is not an input column (fix: input columns: text)"),
+    (prompting(template="Is it?"), "prompting.template", "doesn't show the input column 'text' (fix: add {text})"),
+    (prompting(template="Text: {text}"), "prompting.template", "nothing asks for the answer"),
+    (prompting(template="Text: {text} \n"), "prompting.template", "nothing asks for the answer"),
+    (prompting(template="{text"), "prompting.template", "is not a valid template"),
+    (prompting(template="{text}} yes"), "prompting.template", "is not a valid template"),
+    (prompting(template="{}:{text} yes"), "prompting.template", "{} is not an input column"),
+    (prompting(template="{text.upper} {text} yes"), "prompting.template", "{text.upper} is not an input column"),
+    (
+        prompting(template="{title}: yes", input_columns=TWO_COLUMNS),
+        "prompting.template",
+        "doesn't show the input column 'body'",
+    ),
+    (prompting(template="{text}:", format="chat"), "prompting.template", "is used by the plain format only"),
+    (prompting(template="{text}:", format="auto"), "prompting.template", "prompting.format is 'auto'"),
+    (prompting(input_columns=["text", "label"]), "prompting.input_columns", "the answer would be in the prompt"),
+    (prompting(input_columns=["text", "text"]), "prompting.input_columns", "names a column twice"),
+    (
+        {"training": {"trainer_args": {"eval_strategy": "epoch"}}},
+        "training.trainer_args.eval_strategy",
+        "labels outside the shots",
+    ),
+    (
+        {"training": {"trainer_args": {"evaluation_strategy": "steps"}}},
+        "training.trainer_args.eval_strategy",
+        "labels outside the shots",
+    ),
+    (
+        {"training": {"trainer_args": {"load_best_model_at_end": True}}},
+        "training.trainer_args.load_best_model_at_end",
+        "labels outside the shots",
+    ),
+    (
+        {"model": {"model_args": {"quantization_config": {}}}},
+        "model.model_args.quantization_config",
+        "write model.quantization",
+    ),
+    (
+        {"model": {"model_args": {"no_split_module_classes": ["Block"]}}},
+        "model.model_args.no_split_module_classes",
+        "set parallelize to true",
+    ),
+    (
+        {"inference": {"generation_args": {"eos_token_id": 2}}},
+        "inference.generation_args.eos_token_id",
+        "can't be set here",
+    ),
+    (
+        {"inference": {"method": "generate", "calibration": {"method": "batch"}}},
+        "inference.calibration",
+        "this run has none",
+    ),
+    (
+        {"dataset": {"task_type": "generation"}, "inference": {"calibration": {"method": "batch"}}},
+        "inference.calibration",
+        "this run has none",
+    ),
+    ({"dataset": {"task_type": "generation", "labels": ["a"]}}, "dataset.labels", "is for classification"),
+]
+
+
+@pytest.mark.parametrize(("change", "key", "message"), REFUSED, ids=[f"{k}: {m}" for _, k, m in REFUSED])
+def test_keys_that_contradict_each_other_are_refused(change: dict[str, Any], key: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_from_value(config_value(**change), "x.json")
+    assert {problem.key for problem in caught.value.problems} == {key}
+    assert message in str(caught.value)
+
+
+ACCEPTED: list[dict[str, Any]] = [
+    prompting(template="Text: {text}\nIt was"),
+    prompting(template="{text} {{sic}}\nIt was "),
+    prompting(template="{body} ({title}, {body}):", input_columns=TWO_COLUMNS),
+    {"training": {"trainer_args": {"eval_strategy": "no", "load_best_model_at_end": False}}},
+    {"model": {"model_args": {"parallelize": True, "no_split_module_classes": ["Block"]}}},
+    {"model": {"model_args": {"parallelize": False, "no_split_module_classes": None, "trust_remote_code": True}}},
+    {"model": {"quantization": {"config_class": "BitsAndBytesConfig", "args": {"load_in_4bit": True}}}},
+    {"inference": {"generation_args": {"max_new_tokens": 5, "stop_strings": ["\n"], "do_sample": True}}},
+    {"inference": {"calibration": {"method": "contextual"}}},
+]
+
+
+@pytest.mark.parametrize("change", ACCEPTED, ids=str)
+def test_keys_that_fit_together_are_accepted(change: dict[str, Any]) -> None:
+    config_from_value(config_value(**change), "x.json")

@@ -1,0 +1,116 @@
+"""Two configs have one run id exactly when their results are meant to be the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from sft.config.identity import configuration_id, run_id
+from sft.config.load import config_from_value
+from tests.fakes import config_value, make_config
+
+FINGERPRINT = "0" * 64
+
+
+def id_of(
+    *, trains: bool = True, data: str | None = FINGERPRINT, checkpoint: str | None = None, **sections: Any
+) -> str:
+    return run_id(make_config(**sections), data, trains=trains, checkpoint_fingerprint=checkpoint)
+
+
+def trainer_args(**args: Any) -> dict[str, Any]:
+    return {"training": {"trainer_args": args}}
+
+
+def test_a_run_id_is_short_and_stable() -> None:
+    assert re.fullmatch("[0-9a-f]{12}", id_of())
+    assert id_of() == id_of()
+
+
+# Pairs of configs that describe one run.
+SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "defaults written out": ({}, {"dataset": {"deduplicate": True}, "inference": {"method": "logits"}}),
+    "8.0 for 8": (trainer_args(num_train_epochs=8), trainer_args(num_train_epochs=8.0)),
+    "8.0 for 8 in a list": ({"lora": {"target_parameters": [8]}}, {"lora": {"target_parameters": [8.0]}}),
+    "the long form of lora": ({}, {"lora": None, "adapter": {"method": "lora", "args": {"r": 4}}}),
+    "both forms of lora": ({}, {"adapter": {"method": "lora", "args": {"r": 4}}}),
+    "another output_dir": (trainer_args(output_dir="a"), trainer_args(output_dir="b")),
+    "another report_to": (trainer_args(report_to="none"), trainer_args(report_to=["tensorboard"])),
+    "another run_name": (trainer_args(), trainer_args(run_name="x", logging_steps=1, save_strategy="no")),
+    "seeds written out": ({}, {"data_seed": 13, "icl_seed": 13, "train_seed": 13}),
+    "an old name": (trainer_args(max_length=64), trainer_args(max_seq_length=64)),
+}
+
+# Pairs of configs that describe different runs.
+DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "shots": ({}, {"dataset": {"shots": 3}}),
+    "seed": ({}, {"seed": 14}),
+    "data_seed": ({}, {"data_seed": 14}),
+    "icl_seed": ({}, {"icl_seed": 14}),
+    "train_seed": ({}, {"train_seed": 14}),
+    "model": ({}, {"model": {"name": "other"}}),
+    "lora": ({}, {"lora": {"r": 8}}),
+    "a learning rate": (trainer_args(learning_rate=1e-3), trainer_args(learning_rate=1e-4)),
+    "8.5 for 8": (trainer_args(num_train_epochs=8), trainer_args(num_train_epochs=8.5)),
+    "a text for a number": ({"lora": {"init_lora_weights": "1"}}, {"lora": {"init_lora_weights": 1}}),
+    "instruction": ({}, {"prompting": {"instruction": "Decide."}}),
+    "verbalisations": ({}, {"dataset": {"labels": {"a": " A", "b": " B"}}}),
+    "in-context examples": ({}, {"inference": {"icl_examples": 1}}),
+    "metrics": ({}, {"evaluation": {"metrics": ["accuracy"]}}),
+    "order of input columns": (
+        {"prompting": {"input_columns": ["a", "b"]}},
+        {"prompting": {"input_columns": ["b", "a"]}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_what_changes_no_result_changes_no_run_id(name: str) -> None:
+    left, right = SAME[name]
+    assert id_of(**left) == id_of(**right)
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_what_may_change_a_result_changes_the_run_id(name: str) -> None:
+    left, right = DIFFERENT[name]
+    assert id_of(**left) != id_of(**right)
+
+
+def test_the_order_of_keys_is_no_part_of_a_run() -> None:
+    value = config_value(lora={"r": 4, "lora_alpha": 8})
+    reversed_value = {
+        key: dict(reversed(inner.items())) if isinstance(inner, dict) else inner
+        for key, inner in reversed(value.items())
+    }
+    assert list(reversed_value) != list(value)
+    ids = {run_id(config_from_value(v, "x"), FINGERPRINT, trains=True) for v in (value, reversed_value)}
+    assert len(ids) == 1
+
+
+def test_data_and_checkpoint_and_whether_it_trains_are_part_of_a_run() -> None:
+    ids = [
+        id_of(),
+        id_of(data="1" * 64),
+        id_of(data=None),
+        id_of(trains=False),
+        id_of(trains=False, checkpoint="a"),
+        id_of(trains=False, checkpoint="b"),
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "change", [{"lora": None}, {"training": None}, {"lora": {"r": 99}}, {"train_seed": 5}], ids=str
+)
+def test_a_run_that_trains_nothing_ignores_how_it_would_train(change: dict[str, Any]) -> None:
+    assert id_of(trains=False, **change) == id_of(trains=False)
+
+
+def test_a_configuration_is_a_run_without_its_seeds() -> None:
+    def of(**sections: Any) -> str:
+        return configuration_id(make_config(**sections), trains=True)
+
+    assert of() == of(seed=14) == of(data_seed=1, icl_seed=2, train_seed=3)
+    assert of() != of(dataset={"shots": 3})
