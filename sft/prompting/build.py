@@ -78,8 +78,11 @@ class PromptBuilder:
     def generation_prompt(self, example: Example, shown: Sequence[Example], max_new_tokens: int) -> list[int]:
         """The prompt of a row; the limit holds for prompt plus `max_new_tokens`."""
 
+        answer = self._label_answers[0] if self._label_answers else self._format.answer("a")
+
         def prompt(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> list[int]:
-            return self._format.prefix_ids + self._encoder.encode(self._format.prompt(demonstrations, inputs))
+            pieces = self._format.prompt(demonstrations, inputs)
+            return self._format.prefix_ids + self._encoder.encode_open(pieces, answer)
 
         return prompt(*self._fit(example, shown, lambda d, i: len(prompt(d, i)) + max_new_tokens))
 

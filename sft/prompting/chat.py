@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SLOT = re.compile("\U0010fffa(\\w+)\U0010fffb")
 _SYSTEM, _ANSWER = "system", "answer"
 _FIXED_DATE = datetime.datetime(2024, 7, 26)
+_DATE_CODES = "aAbBcdHIjmMpSUwWxXyY"
 
 
 class ChatFormat:
@@ -49,6 +50,7 @@ class ChatFormat:
         self._tokenizer = tokenizer
         self._instruction = instruction
         self._template_args = template_args
+        self._template = _with_fixed_date(tokenizer.get_chat_template())
         self._skeletons: dict[int, list[str]] = {}
         self._system_role = bool(instruction) and self._takes_system_role()
         self._header, self._answer_prefix, end = self._around_the_answer()
@@ -120,18 +122,29 @@ class ChatFormat:
         try:
             text = self._tokenizer.apply_chat_template(
                 messages,
+                chat_template=self._template,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
-                strftime_now=_FIXED_DATE.strftime,
                 **self._template_args,
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError) as error:  # a template can stumble over what it doesn't expect
             raise PromptError(
                 f"the chat template refuses the messages of this task: {error}",
                 'borrow another template with model.chat_template_from, or set prompting.format to "plain"',
             ) from error
         assert isinstance(text, str)
         return text
+
+
+def _with_fixed_date(template: str) -> str:
+    """A template whose `strftime_now` always tells the same day. As a macro, because transformers passes templates no
+    functions.
+    """
+    if "strftime_now" not in template:
+        return template
+    codes = "".join(f"|replace('%{code}', '{_FIXED_DATE.strftime('%' + code)}')" for code in _DATE_CODES)
+    # The line end is the one that Jinja removes after a block.
+    return f"{{% macro strftime_now(format) %}}{{{{ format{codes} }}}}{{% endmacro %}}\n{template}"
 
 
 def _content(inputs: Mapping[str, str]) -> str:

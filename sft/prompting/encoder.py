@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Supplementary private-use characters: no text uses them, no normaliser changes them.
 _OPEN, _CLOSE = "\U0010fff0", "\U0010fff1"
 _REPLACEMENT = "�"
+_JOINER = "\u200d"
 _MARKUP = re.compile(r"<\S*>|\[\S*\]")
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
@@ -53,11 +55,28 @@ class TextEncoder:
         ids: list[int] = self._encode(self._text(pieces)).ids
         return ids
 
+    def encode_open(self, prompt: Sequence[Piece], answer: str) -> list[int]:
+        """Tokenise a prompt that the model is to continue, as it is tokenised before an answer such as `answer`.
+
+        White space at the end of a text can be other tokens than before a word (gpt2 has "\\n\\n" as one token, and as
+        two before a word). Where a token would cross the boundary, the prompt is tokenised on its own.
+        """
+        text = self._text(prompt)
+        if not text[-1:].isspace():
+            return self.encode(prompt)
+        encoding = self._encode(text + self._text([Piece(answer, is_data=True)]))
+        n_prompt = _tokens_before(encoding, len(text))
+        if n_prompt == 0 or encoding.offsets[n_prompt - 1][1] < len(text):
+            return self.encode(prompt)
+        ids: list[int] = encoding.ids[:n_prompt]
+        return ids
+
     def encode_answers(self, prompt: Sequence[Piece], answers: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """Tokenise prompt + answer jointly for each answer; split where the answers begin.
 
         Returns the prompt's ids and each answer's. A token across the boundary belongs to the answer; the prompt is
-        what all answers leave intact (their longest common token prefix). No answer is left without a token.
+        what all answers leave intact (their longest common token prefix). No answer is left without a token, but for
+        an empty one.
         """
         start = len(self._text(prompt))
         texts = [self._text([*prompt, Piece(answer, is_data=True)]) for answer in answers]
@@ -68,7 +87,7 @@ class TextEncoder:
             n_prompt = _common_prefix(first, encoding.ids, n_prompt)
         answer_ids = [encoding.ids[n_prompt:] for encoding in encodings]
         for answer, ids in zip(answers, answer_ids, strict=True):
-            if not ids:
+            if answer and not ids:
                 raise ModelError(f"the tokenizer gives no token for the answer {answer!r}", "write it differently")
         return first[:n_prompt], answer_ids
 
@@ -77,13 +96,18 @@ class TextEncoder:
         return len(self._encode(self._text([Piece(text, is_data=True)])).ids)
 
     def cut(self, text: str, max_tokens: int) -> str:
-        """The longest start of `text` whose tokens are all among its first `max_tokens`; characters stay whole."""
+        """The longest start of `text` whose tokens are all among its first `max_tokens`.
+
+        Characters stay whole, with their accents and joined emoji; white space at the cut is removed.
+        """
         offsets = self._encode(self._text([Piece(text, is_data=True)])).offsets
         if len(offsets) <= max_tokens:
             return text
         end = offsets[max_tokens - 1][1] if max_tokens else 0
         # A character of several byte-level tokens has one span: it is kept only if its last token is.
         end = min([end, *(start for start, _ in offsets[max_tokens:])])
+        while 0 < end < len(text) and _continues(text[end - 1], text[end]):
+            end -= 1
         return text[:end].rstrip()
 
     def _encode(self, text: str) -> Encoding:
@@ -96,6 +120,12 @@ class TextEncoder:
 
     def _private(self, text: str) -> str:
         return text if self._special is None else self._special.sub(lambda match: self._names[match[0]], text)
+
+
+def _continues(left: str, right: str) -> bool:
+    """Whether a reader sees two code points as one character: marks, emoji joined by U+200D, skin tones."""
+    joined = _JOINER in (left, right) or "\U0001f3fb" <= right <= "\U0001f3ff"
+    return joined or unicodedata.category(right) in ("Mn", "Mc", "Me")
 
 
 def _tokens_before(encoding: Encoding, position: int) -> int:
