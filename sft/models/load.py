@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +41,18 @@ class LoadedModel:
         device: torch.device = self.model.get_input_embeddings().weight.device
         return main_device() if device.type == "meta" else device
 
+    @property
+    def base_model(self) -> Any:
+        """The transformers model, inside a PEFT wrapper where there is one."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
     def describe(self) -> dict[str, Any]:
         """What a record says of the model."""
         config = self.model.config
         return {
             "base": self.source.base,
             "adapter": None if self.source.adapter is None else str(self.source.adapter),
-            "architecture": type(self._base()).__name__,
+            "architecture": type(self.base_model).__name__,
             "model_type": config.model_type,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
@@ -54,9 +60,6 @@ class LoadedModel:
             "attention": getattr(config, "_attn_implementation", None),
             "max_positions": self.max_positions,
         }
-
-    def _base(self) -> Any:
-        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
 
 def main_device() -> torch.device:
@@ -161,9 +164,36 @@ def _offload_folder() -> str:
 def _with_adapter(model: Any, source: ModelSource) -> Any:
     from peft import PeftModel
 
+    # PEFT would distribute an offloaded model anew, and for that write a copy of it into the working directory.
+    placed = model.__dict__.pop("hf_device_map", None)
     try:
-        return PeftModel.from_pretrained(model, str(source.adapter))
-    except (ValueError, RuntimeError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Only a warning for PEFT, but layers without their trained weights would silently stay as the base's.
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            wrapped = PeftModel.from_pretrained(model, str(source.adapter), low_cpu_mem_usage=placed is not None)
+    except (ValueError, RuntimeError, KeyError, UserWarning) as error:
         raise ModelError(
             f"can't put the adapter {source.adapter} on {source.base!r}: {error}", "use the base that it was trained on"
         ) from error
+    if placed is not None:
+        model.hf_device_map = placed
+        _place_adapter_of_offloaded_layers(wrapped, source)
+    return wrapped
+
+
+def _place_adapter_of_offloaded_layers(wrapped: Any, source: ModelSource) -> None:
+    """PEFT puts an adapter's weights where those of its layer are, which for an offloaded layer is nowhere yet."""
+    from accelerate.utils import set_module_tensor_to_device
+    from peft.utils import load_peft_weights
+
+    weights = load_peft_weights(str(source.adapter), device="cpu")
+    for name, parameter in list(wrapped.named_parameters()):
+        if not parameter.is_meta or ".default" not in name:
+            continue
+        saved = weights.get(name.replace(".default", ""))
+        if saved is None:
+            raise ModelError(
+                f"can't put the adapter {source.adapter} on an offloaded model: {name} is not among its weights",
+                "raise model.model_args.max_memory, or merge the adapter first",
+            )
+        set_module_tensor_to_device(wrapped, name, main_device(), value=saved)

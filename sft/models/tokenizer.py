@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from sft.config.schema import ModelConfig
 from sft.errors import ModelError
 from sft.locations import local_path
@@ -61,7 +63,14 @@ def _borrowed_template(config: ModelConfig, tokenizer: Any) -> str:
         if not lender.chat_template:
             raise ModelError(f"model.chat_template_from {name!r} has no chat template", "choose one that has")
         template, known = lender.chat_template, set(lender.get_added_vocab())
-    text = tokenizer.apply_chat_template(_SAMPLE, chat_template=template, tokenize=False, add_generation_prompt=True)
+    try:
+        text = tokenizer.apply_chat_template(
+            _SAMPLE, chat_template=template, tokenize=False, add_generation_prompt=True
+        )
+    except TemplateError as error:
+        raise ModelError(
+            f"model.chat_template_from: the chat template of {name!r} can't be rendered: {error}", "mend it"
+        ) from error
     written = {token for token in known if token in text} | set(_TEMPLATE_TOKEN.findall(text))
     missing = sorted(written - set(tokenizer.get_vocab()))
     if missing:
