@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +27,11 @@ def lora(model: Any, args: Mapping[str, Any]) -> Any:
     if own:
         args["init_lora_weights"] = True
     try:
-        wrapped = get_peft_model(model, LoraConfig(**args))
-    except (TypeError, ValueError, KeyError, ImportError) as error:
+        with warnings.catch_warnings():
+            # Layers that store their weight transposed (GPT-2's) need it, and PEFT sets it itself.
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
+            wrapped = get_peft_model(model, LoraConfig(**args))
+    except (TypeError, ValueError, KeyError, ImportError, NotImplementedError) as error:
         raise SftError(
             f"lora: PEFT refuses the arguments: {error}", "see the documentation of peft.LoraConfig"
         ) from error

@@ -30,6 +30,14 @@ _WITHOUT_EFFECT = {
     "resume_from_checkpoint": "use the flag --resume",
 }
 
+# TRL takes smaller values and then trains for no step, or fails deep inside torch.
+_MINIMA = {
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 0,
+    "max_length": 1,
+    "per_device_train_batch_size": 1,
+}
+
 
 def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoints: bool) -> Any:
     """The `SFTConfig` of a run. `trainer_args` win over every default here.
@@ -44,13 +52,15 @@ def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoin
     for name in sorted(given.keys() & _WITHOUT_EFFECT.keys()):
         logger.warning("training.trainer_args.%s has no effect: %s", name, _WITHOUT_EFFECT[name])
         del given[name]
-    problems = _wrong_types(SFTConfig, given)
+    problems = _wrong_types(SFTConfig, given) or _too_small(given)
     if problems:
         raise ConfigError("training.trainer_args", problems)
     args: dict[str, Any] = {
         "report_to": "none",
         "seed": config.seed_for("train"),
         "data_seed": config.seed_for("train"),
+        # Otherwise the loss of a diverged training is reported as the mean of the losses before.
+        "logging_nan_inf_filter": False,
     }
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         args |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
@@ -78,6 +88,18 @@ def _wrong_types(cls: Any, given: dict[str, Any]) -> list[Problem]:
         if allowed and not _is_instance(value, allowed):
             names = " or ".join("null" if t is type(None) else t.__name__ for t in allowed)
             problems.append(Problem(f"training.trainer_args.{name}", f"must be {names}, got {value!r}"))
+    return problems
+
+
+def _too_small(given: dict[str, Any]) -> list[Problem]:
+    problems = [
+        Problem(f"training.trainer_args.{name}", f"must be at least {minimum}, got {given[name]!r}")
+        for name, minimum in _MINIMA.items()
+        if given.get(name) is not None and given[name] < minimum
+    ]
+    epochs = given.get("num_train_epochs")
+    if epochs is not None and epochs <= 0 and given.get("max_steps", -1) <= 0:
+        problems.append(Problem("training.trainer_args.num_train_epochs", f"must be above 0, got {epochs!r}"))
     return problems
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sft.errors import SftError
 from sft.models.source import ADAPTER_CONFIG
@@ -20,17 +21,22 @@ def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overw
     """Make `folder` ours before anything expensive, by writing the config into it.
 
     Raises `SftError` for a non-empty folder that another program or another configuration filled, unless told to
-    overwrite; files already there are left where they are until new ones replace them.
+    overwrite. Files already there are left where they are until new ones replace them, but for checkpoints of another
+    configuration, from which `--resume` must never go on.
     """
     if folder.exists() and not folder.is_dir():
         raise SftError(f"training.trainer_args.output_dir: {str(folder)!r} is a file", "name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite and _owner(folder) != run_id:
+    is_foreign = folder.is_dir() and any(folder.iterdir()) and _owner(folder) != run_id
+    if is_foreign and not overwrite:
         whose = "by another configuration" if _owner(folder) else "by something else than `sft`"
         raise SftError(
             f"training.trainer_args.output_dir: {str(folder)!r} is not empty and was filled {whose}",
             "choose another folder, or pass --overwrite",
         )
     try:
+        if is_foreign:
+            for _, checkpoint in _checkpoints(folder):
+                shutil.rmtree(checkpoint)
         write_json(folder / MARKER, {"run_id": run_id, "config": config})
     except OSError as error:
         raise SftError(f"training.trainer_args.output_dir: can't write into {str(folder)!r}: {error}") from error
@@ -38,12 +44,8 @@ def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overw
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest `checkpoint-<step>` that the trainer finished writing."""
-    found = [
-        (int(path.name.removeprefix("checkpoint-")), path)
-        for path in folder.glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdigit() and (path / "trainer_state.json").exists()
-    ]
-    return max(found)[1] if found else None
+    finished = [found for found in _checkpoints(folder) if (found.path / "trainer_state.json").exists()]
+    return max(finished).path if finished else None
 
 
 def save_adapter(loaded: LoadedModel, folder: Path) -> None:
@@ -51,13 +53,24 @@ def save_adapter(loaded: LoadedModel, folder: Path) -> None:
 
     A local base model is named by its absolute path, so that the folder works from any working directory.
     """
-    loaded.model.save_pretrained(str(folder))
+    # The vocabulary is never changed here, so the base's embeddings serve; PEFT would ask the hub to find that out.
+    loaded.model.save_pretrained(str(folder), save_embedding_layers=False)
     loaded.tokenizer.save_pretrained(str(folder))
     if Path(loaded.source.base).is_dir():
         path = folder / ADAPTER_CONFIG
         values = json.loads(path.read_text(encoding="utf-8"))
         values["base_model_name_or_path"] = str(Path(loaded.source.base).resolve())
         write_json(path, values)
+
+
+class _Checkpoint(NamedTuple):
+    step: int
+    path: Path
+
+
+def _checkpoints(folder: Path) -> list[_Checkpoint]:
+    steps = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
+    return [_Checkpoint(int(step), path) for path, step in steps.items() if step.isdigit()]
 
 
 def _owner(folder: Path) -> str | None:

@@ -32,8 +32,11 @@ def training_sequences(
 
 
 def loss_labels(sequence: TrainingSequence, *, answers_only: bool = True) -> list[int]:
-    """The token to predict at each position, `IGNORED` on the prompt unless the whole sequence is asked for."""
-    start = sequence.n_prompt if answers_only else 0
+    """The token to predict at each position, `IGNORED` on the prompt unless the whole sequence is asked for.
+
+    Nothing predicts the first token, and some models' losses would count it among the tokens to divide by.
+    """
+    start = max(1, sequence.n_prompt) if answers_only else 1
     return [IGNORED] * start + sequence.ids[start:]
 
 

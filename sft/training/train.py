@@ -64,6 +64,11 @@ def train_adapter(
     from trl import SFTTrainer
 
     _check_packing(args, loaded)
+    if any(parameter.is_meta for parameter in loaded.model.parameters()):
+        raise TrainingError(
+            "training needs all weights in memory, and some are offloaded",
+            "raise model.model_args.max_memory, or take a smaller or quantised model; predict and evaluate can offload",
+        )
     set_seed(args.seed)
     loaded.model = adapter_registry[adapter.method](loaded.model, adapter.args)
     trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
@@ -72,18 +77,22 @@ def train_adapter(
     answers_only = args.completion_only_loss is not False
     dataset = as_dataset(sequences, answers_only=answers_only)
     args.disable_tqdm = not shows_progress()
-    trainer = SFTTrainer(model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer)
+    try:
+        trainer = SFTTrainer(model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer)
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:
+        raise TrainingError(f"training.trainer_args: TRL refuses them: {error}") from error
     trainer.remove_callback(PrinterCallback)  # it prints the log to stdout, which is for results
     answer_tokens = _count_answer_tokens(trainer.train_dataset)
-    expected = sum(len(s.ids) - (s.n_prompt if answers_only else 0) for s in sequences)
+    expected = sum(len(s.ids) - max(1, s.n_prompt if answers_only else 0) for s in sequences)
     if answer_tokens == 0 or (answer_tokens != expected and not args.packing):
         raise TrainingError(f"the loss would be over {answer_tokens} tokens instead of {expected}")
     started = time.perf_counter()
     output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
-    if not math.isfinite(output.training_loss):
+    if not math.isfinite(output.training_loss) or not _trained_weights_are_finite(loaded.model):
         raise TrainingError(
-            f"training diverged: the loss is {output.training_loss}", "lower training.trainer_args.learning_rate"
+            f"training diverged: the loss is {output.training_loss}, and weights may be no numbers",
+            "lower training.trainer_args.learning_rate",
         )
     loaded.model = trainer.accelerator.unwrap_model(trainer.model)
     loaded.model.eval()
@@ -101,6 +110,11 @@ def train_adapter(
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
+
+
+def _trained_weights_are_finite(model: Any) -> bool:
+    """The loss of the last step is from before its update, which may be the one that breaks the weights."""
+    return all(bool(p.isfinite().all()) for p in model.parameters() if p.requires_grad)
 
 
 def _check_packing(args: Any, loaded: LoadedModel) -> None:
