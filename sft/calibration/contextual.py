@@ -20,9 +20,10 @@ class ContextualCalibration:
     transductive = False
 
     def __init__(self, *, content_free_inputs: Sequence[str] = ("N/A", "", "[MASK]")) -> None:
+        is_list = isinstance(content_free_inputs, (list, tuple))
+        if not is_list or not content_free_inputs or not all(isinstance(text, str) for text in content_free_inputs):
+            raise ValueError(f"content_free_inputs must be a list of at least one text, got {content_free_inputs!r}")
         self._inputs = list(content_free_inputs)
-        if not self._inputs:
-            raise ValueError("content_free_inputs needs at least one text")
 
     def content_free_inputs(self) -> Sequence[str]:
         return self._inputs

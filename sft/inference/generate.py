@@ -15,6 +15,9 @@ from sft.prompting.format import PromptFormat
 
 logger = logging.getLogger(__name__)
 
+# transformers refuses whole numbers here, and JSONNET writes 2.0 as 2.
+_FLOATS = ("temperature", "repetition_penalty", "encoder_repetition_penalty")
+
 
 class _Prompt(NamedTuple):
     row: int
@@ -48,25 +51,28 @@ class Generator:
     def generate(self, prompts: Sequence[list[int]], seed: int) -> list[str]:
         """One text per prompt, in order, without special tokens and surrounding white space."""
         answers = [""] * len(prompts)
-        torch.manual_seed(seed)
-        base = self._loaded.model
-        before = base.generation_config
         # `generate` fills what a given config leaves open from the model's own, so the model's own is replaced.
-        base.generation_config = self._config
+        base = self._loaded.base_model
+        before, base.generation_config = base.generation_config, self._config
 
         def run(batch: Sequence[_Prompt]) -> None:
             for prompt, answer in zip(batch, self._generate_batch([p.ids for p in batch]), strict=True):
                 answers[prompt.row] = answer
 
         try:
-            run_in_batches(
-                [_Prompt(row, ids) for row, ids in enumerate(prompts)],
-                lambda prompt: len(prompt.ids) + self._config.max_new_tokens,
-                run,
-                batch_size=self._batch_size,
-                device=self._loaded.device,
-                description="generating answers",
-            )
+            # Sampling draws from the global generators, which are as before afterwards.
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                torch.manual_seed(seed)
+                run_in_batches(
+                    [_Prompt(row, ids) for row, ids in enumerate(prompts)],
+                    lambda prompt: len(prompt.ids) + self._config.max_new_tokens,
+                    run,
+                    batch_size=self._batch_size,
+                    device=self._loaded.device,
+                    description="generating answers",
+                )
+        except (TypeError, ValueError) as error:  # some values are checked where they are used
+            raise _refused(error) from error
         finally:
             base.generation_config = before
         return answers
@@ -105,11 +111,12 @@ class Generator:
         from transformers import GenerationConfig
 
         tokenizer: Any = self._loaded.tokenizer
-        own = self._loaded.model.generation_config
+        own = self._loaded.base_model.generation_config
         ends = own.eos_token_id if own is not None else None
         ends = ends if isinstance(ends, list) else [ends]
         eos = dict.fromkeys(token for token in (eot_id, tokenizer.eos_token_id, *ends) if token is not None)
         settings = {"do_sample": False, "max_new_tokens": max_new_tokens, **arguments}
+        settings |= {name: float(settings[name]) for name in _FLOATS if isinstance(settings.get(name), int)}
         try:
             config = GenerationConfig(
                 **settings,
@@ -119,5 +126,9 @@ class Generator:
             )
             config.validate()
         except (TypeError, ValueError) as error:
-            raise SftError(f"inference.generation_args: transformers refuses them: {error}") from error
+            raise _refused(error) from error
         return config
+
+
+def _refused(error: Exception) -> SftError:
+    return SftError(f"inference.generation_args: transformers refuses them: {error}")

@@ -50,7 +50,7 @@ class NaiveLabelScorer:
     def __init__(self, loaded: LoadedModel, batch_size: int | Literal["auto"] = "auto") -> None:
         self._loaded = loaded
         self._batch_size: int | Literal["auto"] = batch_size
-        forward = inspect.signature(_unwrapped(loaded.model).forward)
+        forward = inspect.signature(loaded.base_model.forward)
         self._can_skip_logits = "logits_to_keep" in forward.parameters
 
     def score(self, prompts: Sequence[LabelPrompt], end_id: int | None) -> LabelScores:
@@ -100,8 +100,3 @@ class NaiveLabelScorer:
             log_probs = logits[i, start : start + len(targets)].float().log_softmax(dim=-1)
             results.append(log_probs.gather(1, targets[:, None]).double().sum().item())
         return results
-
-
-def _unwrapped(model: Any) -> Any:
-    """The transformers model inside a PEFT wrapper."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
