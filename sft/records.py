@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ SCHEMA_VERSION = 1
 RECORD_FILE = "record.json"
 ITEMS_FILE = "items.jsonl"
 LOG_FILE = "run.log"
+
+# Only between line breaks, which no JSON string holds.
+_NUMBER_LIST = re.compile(r"\[\n([-\d.eE+,\s]+)\n\s*\]")
 
 
 @dataclass
@@ -104,7 +108,9 @@ def read_items(folder: Path) -> list[dict[str, Any]]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+    """Indented JSON, with lists of numbers (row numbers, a row of a confusion matrix) on one line."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False)
+    write_text(path, _NUMBER_LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -53,7 +53,11 @@ class ConfigurationRow:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """varying: the settings in which configurations differ, in column order. notes: what a reader must know."""
+    """One row per run and one per configuration.
+
+    varying: the settings in which configurations differ, in column order. constant: settings with one value wherever
+    they occur (an untrained configuration has no learning rate). notes: what a reader must know.
+    """
 
     runs: Sequence[RunRow]
     configurations: Sequence[ConfigurationRow]
@@ -63,7 +67,7 @@ class ReportTable:
 
 
 def report_table(records: Iterable[RunRecord]) -> ReportTable:
-    """Group records by configuration; configurations are sorted by their settings, numbers by size."""
+    """Group records by configuration; rows are sorted by their settings, numbers by size."""
     records = list(records)
     groups: dict[str, list[RunRow]] = {}
     rows = []
@@ -76,37 +80,43 @@ def report_table(records: Iterable[RunRecord]) -> ReportTable:
     names = list(dict.fromkeys(name for row in rows for name in row.settings))
     configurations = [_configuration_row(group) for group in groups.values()]
     configurations.sort(key=lambda row: [_order(row.settings.get(name)) for name in names])
-    varying = [name for name in names if len({str(row.settings.get(name)) for row in configurations}) > 1]
-    constant = {name: rows[0].settings.get(name) for name in names if name not in varying} if rows else {}
+    rows.sort(key=lambda row: [*(_order(row.settings.get(name)) for name in names), _order(row.seed)])
+    values = {name: [row.settings[name] for row in configurations if name in row.settings] for name in names}
+    varying = [name for name in names if len(set(map(str, values[name]))) > 1]
+    constant = {name: values[name][0] for name in names if name not in varying}
     return ReportTable(rows, configurations, varying, constant, _notes(records))
 
 
 def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
-    """What tells configurations apart, under the names of table columns. trained: whether an adapter was trained."""
+    """What tells configurations apart, under the names of table columns.
+
+    trained: whether an adapter was trained; settings of the training are absent otherwise.
+    """
     inference = config.inference_or_default
-    training = config.training if trained else None
     adapter = config.adapter_spec if trained else None
-    trainer_args = training.trainer_args if training else {}
     settings: dict[str, Any] = {
         "dataset": dataset_name(config),
         "model": model_name(config),
         "task": config.dataset.task_type,
         "shots": "all" if config.dataset.shots is None else config.dataset.shots,
-        "ICE training": training.icl_examples if training else 0,
         "ICE inference": inference.icl_examples,
         "method": inference.method if config.dataset.task_type == "classification" else "generate",
         "calibration": inference.calibration.method if inference.calibration else None,
         "max input length": config.prompting.max_input_length,
         "max output length": config.prompting.max_output_length,
-        "max training length": trainer_args.get("max_length"),
         "max inference length": inference.max_seq_length,
+        "quantization": config.model.quantization.config_class if config.model.quantization else None,
         "adapter": adapter.method if adapter else None,
     }
-    settings.update({f"adapter {name}": value for name, value in (adapter.args if adapter else {}).items()})
-    settings["learning rate"] = trainer_args.get("learning_rate")
-    settings["epochs"] = trainer_args.get("num_train_epochs")
-    if config.model.quantization is not None:
-        settings["quantization"] = config.model.quantization.config_class
+    if adapter is not None and config.training is not None:
+        args = config.training.trainer_args
+        settings |= {f"{adapter.method} {name}": value for name, value in adapter.args.items()}
+        settings |= {
+            "ICE training": config.training.icl_examples,
+            "max training length": args.get("max_length"),
+            "learning rate": args.get("learning_rate"),
+            "epochs": args.get("num_train_epochs"),
+        }
     return settings
 
 
