@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,11 +76,11 @@ def train(
 
     Example: sft train etc/configs/json/tweet_sentiment_qwen.json -o dataset.shots=8
     """
-    with _logging(quiet):
-        loaded = _load(config, override, random_seed, "train")
-        from sft.pipeline.endpoints import train
+    _set_up_output(quiet)
+    loaded = _load(config, override, random_seed, "train")
+    from sft.pipeline.endpoints import train
 
-        trained = train(loaded, overwrite=overwrite, resume=resume)
+    trained = train(loaded, overwrite=overwrite, resume=resume)
     summary = trained.summary
     what = f"{summary.sequences} examples, {summary.steps} steps, loss {summary.loss:.4f}"
     print(f"trained on {what}, {summary.seconds:.0f} s")
@@ -108,11 +106,11 @@ def predict(
 
     Example: sft predict my.json --checkpoint outputs/my-adapter --results-path predictions.tsv
     """
-    with _logging(quiet):
-        loaded = _load(config, override, random_seed, "predict")
-        from sft.pipeline.predict import predict
+    _set_up_output(quiet)
+    loaded = _load(config, override, random_seed, "predict")
+    from sft.pipeline.predict import predict
 
-        path = predict(loaded, results_path, checkpoint=checkpoint, input_path=input_path)
+    path = predict(loaded, results_path, checkpoint=checkpoint, input_path=input_path)
     print(path)
 
 
@@ -129,11 +127,11 @@ def evaluate(
 
     Example: sft evaluate my.json --checkpoint outputs/my-adapter
     """
-    with _logging(quiet):
-        loaded = _load(config, override, random_seed, "evaluate")
-        from sft.pipeline.endpoints import evaluate
+    _set_up_output(quiet)
+    loaded = _load(config, override, random_seed, "evaluate")
+    from sft.pipeline.endpoints import evaluate
 
-        run = evaluate(loaded, results_path, checkpoint=checkpoint)
+    run = evaluate(loaded, results_path, checkpoint=checkpoint)
     _print_results(run.record)
     print(run.folder / "record.json")
 
@@ -150,11 +148,11 @@ def run_experiment(
 
     Example: sft run-experiment my.json --random-seed 14
     """
-    with _logging(quiet):
-        loaded = _load(config, override, random_seed, "run-experiment")
-        from sft.pipeline.endpoints import run_experiment
+    _set_up_output(quiet)
+    loaded = _load(config, override, random_seed, "run-experiment")
+    from sft.pipeline.endpoints import run_experiment
 
-        run = run_experiment(loaded, results_path)
+    run = run_experiment(loaded, results_path)
     _print_results(run.record)
     print(run.folder / "record.json")
 
@@ -173,11 +171,11 @@ def run_experiments(
 
     Example: sft run-experiments etc/quickstart/quickstart.jsonnet --results-path quickstart-results
     """
-    with _logging(quiet):
-        from sft.api import load_configs, run_experiments
+    _set_up_output(quiet)
+    from sft.api import load_configs, run_experiments
 
-        configs = load_configs(config, overrides=override or (), seed=random_seed)
-        sweep = run_experiments(configs, results_path, on_outcome=_print_outcome)
+    configs = load_configs(config, overrides=override or (), seed=random_seed)
+    sweep = run_experiments(configs, results_path, on_outcome=_print_outcome)
     _print_table(sweep.table)
     print(results_path / "aggregated_results.md")
     if sweep.interrupted:
@@ -214,19 +212,15 @@ def _load(config: Path, override: list[str] | None, seed: int | None, endpoint: 
     return load_config(config, overrides=override or (), seed=seed, endpoint=endpoint)
 
 
-@contextlib.contextmanager
-def _logging(quiet: bool) -> Iterator[None]:
-    """Our warnings to stderr, libraries' chatter nowhere; `--quiet` silences both and the progress bars."""
+def _set_up_output(quiet: bool) -> None:
+    """Warnings to stderr; `--quiet` silences them and the progress bars."""
     import logging
-    import warnings
 
+    from sft.logs import configure_logging
     from sft.progress import set_quiet
 
     set_quiet(quiet)
-    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="%(levelname)s: %(message)s")
-    logging.getLogger("sft").setLevel(logging.ERROR if quiet else logging.INFO)
-    warnings.simplefilter("ignore", FutureWarning)
-    yield
+    configure_logging(logging.ERROR if quiet else logging.WARNING)
 
 
 def _print_results(record: RunRecord) -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from sft.errors import SftError
 
 T = TypeVar("T")
+_SHOWN_AT_MOST = 30
 
 
 class Registry(MutableMapping[str, T]):
@@ -56,11 +57,14 @@ class Registry(MutableMapping[str, T]):
 
 
 def unknown_name_fix(name: str, known: Iterable[str]) -> str:
-    """What to tell someone who wrote `name`: the nearest known name if one is near, else all of them."""
+    """What to tell someone who wrote `name`: the nearest known name if one is near, else all, or the likest of many."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
+    if len(known) > _SHOWN_AT_MOST:
+        likest = difflib.get_close_matches(name, known, n=10, cutoff=0.0)
+        return f"{len(known)} are known, among them {', '.join(sorted(likest))}"
     return f"known: {', '.join(known)}" if known else "none is known"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from sft.config.identity import run_id
@@ -22,7 +23,7 @@ class PlannedRun(NamedTuple):
 def plan(configs: Sequence[NamedConfig]) -> list[PlannedRun]:
     """The runs of a sweep: identical configs once, and no two that write their adapters to the same folder."""
     by_identity: dict[str, PlannedRun] = {}
-    by_output: dict[str, str] = {}
+    by_output: dict[Path, str] = {}
     for name, config in configs:
         identity = run_id(config, data_fingerprint=None, trains=config.has_shots)
         if identity in by_identity:
@@ -33,10 +34,11 @@ def plan(configs: Sequence[NamedConfig]) -> list[PlannedRun]:
         by_identity[identity] = PlannedRun(name, config)
         output = config.training.trainer_args.get("output_dir") if config.training else None
         if output is not None and config.has_shots:
-            if output in by_output:
+            folder = Path(output).expanduser().resolve()
+            if folder in by_output:
                 raise SftError(
-                    f"the configs {by_output[output]} and {name} both write their adapter to {output!r}",
+                    f"the configs {by_output[folder]} and {name} both write their adapter to {output!r}",
                     "make training.trainer_args.output_dir different, or remove it to keep no adapters",
                 )
-            by_output[output] = name
+            by_output[folder] = name
     return list(by_identity.values())

@@ -15,6 +15,7 @@ from pathlib import Path
 from sft.config.load import config_from_value
 from sft.errors import SftError
 from sft.experiments.failure import write_failure
+from sft.logs import configure_logging
 from sft.pipeline.endpoints import complete, start
 from sft.records import write_text
 
@@ -37,5 +38,5 @@ def main(task: Path) -> int:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging(logging.INFO)
     sys.exit(main(Path(sys.argv[1])))

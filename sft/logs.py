@@ -1,0 +1,33 @@
+"""Logging of a process: our messages once each, libraries' warnings once each instead of once per batch."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+
+def configure_logging(level: int) -> None:
+    """Messages of at least `level` to stderr. `run.log` files get ours from INFO on, whatever the level is."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setLevel(level)
+    handler.addFilter(_Once())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("sft").setLevel(logging.INFO)
+    # Announcements of what a library will rename are for its callers' authors, not for their users.
+    warnings.simplefilter("ignore", FutureWarning)
+
+
+class _Once(logging.Filter):
+    """Lets every message of a logger through once: bitsandbytes, for one, repeats a warning for every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[tuple[str, str]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = (record.name, record.getMessage())
+        new = key not in self._seen
+        self._seen.add(key)
+        return new
