@@ -93,9 +93,12 @@ LEVIS = [  # SQuAD 1.1 dev, question 56be4db0acb8001400a502ee: "Where did Super 
         ("", [""], 1.0, 1.0),
         ("The.", [""], 1.0, 1.0),
         ("x x x", ["x"], 0.0, 2 * 1 / (3 + 1)),
+        ("An apple, a pear", ["the apple pear"], 1.0, 1.0),
     ],
 )
-def test_squad_answers_score_as_published(prediction: str, references: list[str], exact: float, f1: float) -> None:
+def test_answers_to_squad_questions_score_as_computed_by_hand(
+    prediction: str, references: list[str], exact: float, f1: float
+) -> None:
     results = results_of([prediction], [references], "exact_match", "token_f1")
     assert results == {"exact_match": exact, "token_f1": pytest.approx(f1)}
 

@@ -1,0 +1,82 @@
+"""`train --resume` ends where an undisturbed training ends."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sft.config.schema import ExperimentConfig
+from sft.errors import SftError
+from sft.pipeline.endpoints import train
+from tests.tiny_runs import tiny_run
+
+ARGS: dict[str, Any] = {"max_steps": 6, "save_steps": 2, "save_strategy": "steps", "logging_steps": 1}
+
+
+def config_of(tmp_path: Path, name: str) -> ExperimentConfig:
+    """With dropout, so that the state of the random generators matters too."""
+    return tiny_run(
+        tmp_path,
+        lora={"r": 4, "lora_dropout": 0.2},
+        dataset={"shots": 3},
+        trainer_args={**ARGS, "output_dir": str(tmp_path / name)},
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def interrupted(tmp_path: Path, name: str) -> Path:
+    """The folder of a training that was killed after its second checkpoint; a third was only begun."""
+    whole = tmp_path / "whole"
+    if not whole.exists():
+        train(config_of(tmp_path, "whole"))
+    folder = tmp_path / name
+    folder.mkdir()
+    for part in ("checkpoint-2", "checkpoint-4"):
+        shutil.copytree(whole / part, folder / part)
+    shutil.copy(whole / "sft_config.json", folder)
+    (folder / "checkpoint-6").mkdir()
+    return folder
+
+
+def test_a_resumed_training_ends_with_the_same_weights_to_the_bit(tmp_path: Path) -> None:
+    folder = interrupted(tmp_path, "resumed")
+    trained = train(config_of(tmp_path, "resumed"), resume=True)
+    expected, have = weights(tmp_path / "whole"), weights(folder)
+    assert expected.keys() == have.keys()
+    assert all(torch.equal(expected[name], have[name]) for name in expected)
+    assert trained.summary.steps == 6
+
+
+def test_it_goes_on_from_the_checkpoints_weights_and_not_from_the_beginning(tmp_path: Path) -> None:
+    folder = interrupted(tmp_path, "changed")
+    file = folder / "checkpoint-4" / "adapter_model.safetensors"
+    save_file({name: value + 1 for name, value in load_file(file).items()}, file, metadata={"format": "pt"})
+    train(config_of(tmp_path, "changed"), resume=True)
+    expected, have = weights(tmp_path / "whole"), weights(folder)
+    # Two steps at the end of the schedule move no weight by as much as 1.
+    assert all((have[name] - expected[name]).mean() > 0.5 for name in expected)
+
+
+def test_resuming_where_there_is_no_checkpoint_starts_from_the_beginning_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(config_of(tmp_path, "whole"))
+    train(config_of(tmp_path, "new"), resume=True)
+    assert "there is no checkpoint" in caplog.text
+    expected, have = weights(tmp_path / "whole"), weights(tmp_path / "new")
+    assert all(torch.equal(expected[name], have[name]) for name in expected)
+
+
+def test_resuming_another_configurations_training_is_refused(tmp_path: Path) -> None:
+    interrupted(tmp_path, "resumed")
+    other = config_of(tmp_path, "resumed").model_copy(update={"seed": 14})
+    with pytest.raises(SftError, match="by another configuration"):
+        train(other, resume=True)
