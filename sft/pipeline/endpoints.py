@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sft.config.schema import ExperimentConfig
+from sft.data.example import Example
 from sft.data.load import load_unlabelled
 from sft.environment import environment
-from sft.errors import SftError
+from sft.errors import ModelError, SftError, TrainingError
 from sft.evaluation.baselines import classification_baselines
 from sft.evaluation.metrics import compute_metrics
 from sft.models.load import LoadedModel, load_model
@@ -59,6 +60,9 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
             "set it, e.g. -o training.trainer_args.output_dir=outputs/my-adapter",
         )
     hush_libraries()
+    source = _bare_model(find_model(config.model))
+    if not config.has_shots:
+        raise TrainingError("there is no row to train on: dataset.shots is 0", "raise dataset.shots")
     prepared = prepare(config)
     run_id = prepared.run_id(trains=True)
     claim_output_dir(folder, run_id, config.model_dump(mode="json"), overwrite=overwrite)
@@ -66,7 +70,7 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     checkpoint = last_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         logger.warning("--resume: there is no checkpoint in %s; training starts from the beginning", folder)
-    loaded = _load(config, find_model(config.model))
+    loaded = _load(config, source)
     summary = _train(prepared, loaded, args, resume_from=checkpoint)[0]
     save_adapter(loaded, folder)
     return Trained(folder, run_id, summary)
@@ -113,6 +117,8 @@ def start(
     hush_libraries()
     with recording(log):
         source = find_model(config.model, checkpoint)
+        if trains:
+            _bare_model(source)
         with log.stage("data"):
             prepared = prepare(config)
     fingerprint = None if source.adapter is None else adapter_fingerprint(source.adapter)
@@ -206,6 +212,16 @@ def _baselines(prepared: Prepared) -> dict[str, dict[str, Any]]:
     )
 
 
+def _bare_model(source: ModelSource) -> ModelSource:
+    """The same source. Raises `ModelError` where it has an adapter, on which no other is trained."""
+    if source.adapter is not None:
+        raise ModelError(
+            f"model.name is {str(source.adapter)!r}, a trained adapter: training starts from a model without one",
+            f"set model.name to its base {source.base!r}; or set dataset.shots to 0 to use the adapter as it is",
+        )
+    return source
+
+
 def _load(config: ExperimentConfig, source: ModelSource) -> LoadedModel:
     return load_model(config.model, source, load_tokenizer(config.model, source))
 
@@ -230,17 +246,28 @@ def _output_dir(config: ExperimentConfig) -> Path | None:
     return None if folder is None else Path(folder).expanduser()
 
 
-def answer_rows(
-    config: ExperimentConfig, checkpoint: str | None, input_path: str | None
-) -> tuple[Prepared, Answers, Any]:
-    """For `predict`: the answers, and the rows (with all their columns) that they belong to."""
+class Unanswered(NamedTuple):
+    """Rows to predict: as prompts see them, and with all their columns. No model is loaded yet."""
+
+    prepared: Prepared
+    source: ModelSource
+    examples: list[Example]
+    rows: Any
+
+
+def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path: str | None) -> Unanswered:
+    """The test rows, or those of a file."""
     hush_libraries()
     source = find_model(config.model, checkpoint)
     _warn_of_unused_adapter(config, source)
     prepared = prepare(config)
     if input_path is None:
-        examples, rows = prepared.test, prepared.data.test_rows.select([example.row for example in prepared.test])
-    else:
-        examples, rows = load_unlabelled(input_path, config)
-    loaded = _load(config, source)
-    return prepared, Answerer(prepared, loaded).answer(examples), rows
+        rows = prepared.data.test_rows.select([example.row for example in prepared.test])
+        return Unanswered(prepared, source, prepared.test, rows)
+    examples, rows = load_unlabelled(input_path, config)
+    return Unanswered(prepared, source, examples, rows)
+
+
+def answer_rows(unanswered: Unanswered) -> Answers:
+    prepared = unanswered.prepared
+    return Answerer(prepared, _load(prepared.config, unanswered.source)).answer(unanswered.examples)

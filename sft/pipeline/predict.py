@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
-from sft.pipeline.endpoints import answer_rows
+from sft.pipeline.endpoints import Unanswered, answer_rows, rows_to_predict
 from sft.pipeline.recording import make_folder
 from sft.pipeline.slug import slug
 from sft.records import write_text
@@ -32,17 +32,28 @@ def predict(
     results_path = Path(results_path)
     make_folder(results_path if results_path.is_dir() else results_path.parent, "--results-path")
     path = results_path / f"{slug(config)}.tsv" if results_path.is_dir() else results_path
-    prepared, answers, rows = answer_rows(config, checkpoint, input_path)
-    frame = rows.to_pandas()
+    unanswered = rows_to_predict(config, checkpoint, input_path)
+    _check_columns(config, unanswered)
+    answers = answer_rows(unanswered)
     added: dict[str, Any] = {PREDICTIONS: answers.texts}
-    if answers.probabilities is not None and prepared.labels is not None:
-        for i, name in enumerate(prepared.labels.names):
-            added[f"probability_{name}"] = answers.probabilities[:, i]
-    taken = [column for column in added if column in frame.columns]
-    if taken:
-        raise SftError(f"the data set has a column {taken[0]!r} of its own", "rename it")
-    write_text(path, to_tsv(frame.assign(**added)))
+    labels = unanswered.prepared.labels
+    if answers.probabilities is not None and labels is not None:
+        added |= {_probability(name): answers.probabilities[:, i] for i, name in enumerate(labels.names)}
+    write_text(path, to_tsv(unanswered.rows.to_pandas().assign(**added)))
     return path
+
+
+def _check_columns(config: ExperimentConfig, unanswered: Unanswered) -> None:
+    """Raises `SftError` where the rows have a column that an answer would be written to."""
+    labels = unanswered.prepared.labels
+    scored = labels.names if labels is not None and config.inference_or_default.method == "logits" else ()
+    for column in (PREDICTIONS, *map(_probability, scored)):
+        if column in unanswered.rows.column_names:
+            raise SftError(f"the data set has a column {column!r} of its own", "rename it")
+
+
+def _probability(label: str) -> str:
+    return f"probability_{label}"
 
 
 def to_tsv(frame: pd.DataFrame) -> str:
