@@ -94,8 +94,7 @@ def train_adapter(
             f"training diverged: the loss is {output.training_loss}, and weights may be no numbers",
             "lower training.trainer_args.learning_rate",
         )
-    loaded.model = trainer.accelerator.unwrap_model(trainer.model)
-    loaded.model.eval()
+    loaded.model = _as_if_loaded(trainer)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return TrainingSummary(
@@ -110,6 +109,19 @@ def train_adapter(
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
+
+
+def _as_if_loaded(trainer: Any) -> Any:
+    """The trained model as it would come back from disk, so that both give the same scores.
+
+    That is without the trainer's autocast around `forward`, with adapter weights in float32 (TRL makes them 16-bit on
+    quantised bases, PEFT 32-bit when it loads them), and in evaluation mode.
+    """
+    from peft.tuners.tuners_utils import cast_adapter_dtype
+
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    cast_adapter_dtype(model, "default")
+    return model.eval()
 
 
 def _trained_weights_are_finite(model: Any) -> bool:

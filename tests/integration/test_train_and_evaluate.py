@@ -33,7 +33,8 @@ def with_seeds(config: ExperimentConfig, **seeds: int) -> ExperimentConfig:
 
 def kept(folder: Path, **arguments: Any) -> ExperimentConfig:
     """A tiny run whose adapter goes to `<folder>/adapter`."""
-    return tiny_run(folder, trainer_args={"output_dir": str(folder / "adapter")}, **arguments)
+    trainer_args = {"output_dir": str(folder / "adapter"), **arguments.pop("trainer_args", {})}
+    return tiny_run(folder, trainer_args=trainer_args, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,19 @@ def kept(folder: Path, **arguments: Any) -> ExperimentConfig:
         {"inference": {"calibration": {"method": "batch"}}, "training": {"icl_examples": 1}},
         {"inference": {"method": "generate", "generation_args": {"max_new_tokens": 4}}},
         {"dataset": {"shots": None}, "lora": {"r": 2, "init_lora_weights": "pca"}},
+        {"trainer_args": {"bf16": True}},
+        {"model": {"model_args": {"dtype": "bfloat16"}}},
     ],
-    ids=["plain", "chat", "gpt2 with examples", "batch calibration", "generate", "all rows, pca"],
+    ids=[
+        "plain",
+        "chat",
+        "gpt2 with examples",
+        "batch calibration",
+        "generate",
+        "all rows, pca",
+        "mixed precision",
+        "bfloat16",
+    ],
 )
 def test_training_and_then_evaluating_gives_what_one_experiment_gives(
     arguments: dict[str, Any], tmp_path: Path
