@@ -243,16 +243,18 @@ def _print_outcome(outcome: RunOutcome, done: int, total: int) -> None:
 
 def _print_table(table: ReportTable) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from sft.reporting.columns import caption, configuration_cells
 
     header, rows = configuration_cells(table)
-    grid = Table(caption="In common: " + "; ".join(caption(table)) if table.constant else None, caption_justify="left")
+    common = escape("In common: " + "; ".join(caption(table))) if table.constant else None
+    grid = Table(caption=common, caption_justify="left")
     for title in header:
-        grid.add_column(title, overflow="fold")
+        grid.add_column(escape(title), overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(escape, row))
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(grid)
     for note in table.notes:

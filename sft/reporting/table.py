@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sft.config.identity import configuration_id
 from sft.config.names import dataset_name, model_name
 from sft.config.schema import ExperimentConfig
 from sft.records import RunRecord
+from sft.reporting.differences import flat_config, unseen_differences
 
 BASELINE_TITLES = {"majority": "majority class", "tfidf_logistic_regression": "TF-IDF + logistic regression"}
 
@@ -70,13 +71,15 @@ def report_table(records: Iterable[RunRecord]) -> ReportTable:
     """Group records by configuration; rows are sorted by their settings, numbers by size."""
     records = list(records)
     groups: dict[str, list[RunRow]] = {}
-    rows = []
+    configs: dict[str, dict[str, Any]] = {}
     for record in records:
         config = ExperimentConfig.model_validate(record.config)
-        row = _run_row(record, config)
-        rows.append(row)
-        identity = configuration_id(config, trains=record.training is not None or config.has_shots)
-        groups.setdefault(identity, []).append(row)
+        trains = record.training is not None or config.has_shots
+        identity = configuration_id(config, trains=trains)
+        groups.setdefault(identity, []).append(_run_row(record, config))
+        configs[identity] = flat_config(config, trains=trains)
+    groups = _told_apart(groups, configs)
+    rows = [row for group in groups.values() for row in group]
     names = list(dict.fromkeys(name for row in rows for name in row.settings))
     configurations = [_configuration_row(group) for group in groups.values()]
     configurations.sort(key=lambda row: [_order(row.settings.get(name)) for name in names])
@@ -85,6 +88,17 @@ def report_table(records: Iterable[RunRecord]) -> ReportTable:
     varying = [name for name in names if len(set(map(str, values[name]))) > 1]
     constant = {name: values[name][0] for name in names if name not in varying}
     return ReportTable(rows, configurations, varying, constant, _notes(records))
+
+
+def _told_apart(
+    groups: Mapping[str, list[RunRow]], configs: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[RunRow]]:
+    """The rows with further settings where configurations differ in no usual one (two instructions, say)."""
+    further = unseen_differences({identity: _settings(rows) for identity, rows in groups.items()}, configs)
+    return {
+        identity: [replace(row, settings={**row.settings, **further[identity]}) for row in rows]
+        for identity, rows in groups.items()
+    }
 
 
 def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
@@ -128,12 +142,13 @@ def _order(setting: Any) -> tuple[int, float, str]:
 
 
 def _run_row(record: RunRecord, config: ExperimentConfig) -> RunRow:
+    trained = record.training is not None or (record.status == "failed" and config.has_shots)
     return RunRow(
         name=record.name,
         run_id=record.run_id,
         seed=record.seed,
         status=record.status,
-        settings=settings_of(config, trained=record.training is not None or record.status == "failed"),
+        settings=settings_of(config, trained=trained),
         metrics=_scalars(record.results),
         baselines={name: _scalars(values) for name, values in record.baselines.items()},
         seconds=record.timings.get("total"),
@@ -146,12 +161,17 @@ def _configuration_row(rows: Sequence[RunRow]) -> ConfigurationRow:
     finished = [row for row in rows if row.status == "completed"]
     baselines = {name for row in finished for name in row.baselines}
     return ConfigurationRow(
-        settings=(finished or rows)[0].settings,
+        settings=_settings(rows),
         seeds=[row.seed for row in finished],
         metrics=_spreads([row.metrics for row in finished]),
         baselines={name: _spreads([row.baselines.get(name, {}) for row in finished]) for name in sorted(baselines)},
         failed=len(rows) - len(finished),
     )
+
+
+def _settings(rows: Sequence[RunRow]) -> Mapping[str, Any]:
+    """Those of a finished run where there is one: what a failed one would have done is known less well."""
+    return next((row for row in rows if row.status == "completed"), rows[0]).settings
 
 
 def _spreads(values: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
