@@ -74,7 +74,12 @@ def read_record(folder: Path) -> RunRecord:
     Raises `SftError` for a record of another schema version or with keys that this version doesn't know.
     """
     path = folder / RECORD_FILE
-    values = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SftError(f"{path}: not a run record: {error}") from error
+    if not isinstance(values, dict):
+        raise SftError(f"{path}: not a run record: it holds no object")
     version = values.get("schema_version")
     if version != SCHEMA_VERSION:
         raise SftError(

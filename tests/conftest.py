@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before any Hugging Face library is imported: they read these once. Data sets are cached for this session only, so
 # that no test sees what another session left.
@@ -16,6 +17,10 @@ os.environ["HF_DATASETS_CACHE"] = _CACHE.name
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tiny models are slower on two threads than on one, and tests may run in several processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No deadline (CI machines stall), no files in the working tree, and the same examples in every run.
+settings.register_profile("sft", deadline=None, database=None, derandomize=True)
+settings.load_profile("sft")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -67,7 +67,7 @@ def _borrowed_template(config: ModelConfig, tokenizer: Any) -> str:
         text = tokenizer.apply_chat_template(
             _SAMPLE, chat_template=template, tokenize=False, add_generation_prompt=True
         )
-    except TemplateError as error:
+    except (TemplateError, TypeError, ValueError) as error:
         raise ModelError(
             f"model.chat_template_from: the chat template of {name!r} can't be rendered: {error}", "mend it"
         ) from error

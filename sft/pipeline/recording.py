@@ -59,7 +59,7 @@ def make_folder(path: Path, what: str) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another run may be probing the same folder
     except OSError as error:
         raise SftError(
             f"{what}: can't write into {str(path)!r}: {error.strerror or error}", "name another folder"

@@ -18,4 +18,5 @@ def slug(config: ExperimentConfig) -> str:
 
 
 def _safe(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", text)[:60]
+    # No leading "." (a hidden folder) or "-" (an option, to a shell).
+    return re.sub(r"[^\w.-]+", "_", text)[:60].lstrip(".-") or "_"

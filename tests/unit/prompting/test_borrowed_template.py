@@ -108,6 +108,14 @@ def test_a_lender_without_a_template_and_a_missing_one_are_refused(tmp_path: Pat
         load(plain, tmp_path / "no tokenizer")
 
 
+@pytest.mark.parametrize("template", ["{% for", "{{ raise_exception('no') }}", "{{ messages + 1 }}"])
+def test_a_template_that_does_not_work_is_refused(tmp_path: Path, plain: Path, template: str) -> None:
+    file = tmp_path / "broken.jinja"
+    file.write_text(template, encoding="utf-8")
+    with pytest.raises(ModelError, match="can't be rendered"):
+        load(plain, file)
+
+
 def test_a_tokenizer_without_padding_pads_with_its_end(tmp_path: Path) -> None:
     tokenizer = byte_tokenizer()
     tokenizer.pad_token = None

@@ -1,0 +1,58 @@
+"""Choices from registries are checked before anything runs: the names, and the arguments of the chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sft.calibration import calibration_registry
+from sft.pipeline.checks import check_registered_names
+from tests.fakes import make_config
+
+
+def problems(**sections: Any) -> list[tuple[str, str]]:
+    return [(problem.key, str(problem)) for problem in check_registered_names(make_config(**sections))]
+
+
+def calibration(method: str, **args: Any) -> dict[str, Any]:
+    return {"inference": {"calibration": {"method": method, "args": args}}}
+
+
+ACCEPTED: list[dict[str, Any]] = [
+    {},
+    *(calibration(name) for name in sorted(calibration_registry)),
+    calibration("batch", space="probability"),
+    calibration("contextual", content_free_inputs=["N/A"]),
+    {"evaluation": {"metrics": ["accuracy", "f1"]}},
+    {"evaluation": {"metrics": []}},
+    {"dataset": {"task_type": "generation"}, "evaluation": {"metrics": ["bleu"], "tokenizer_name": "gpt2"}},
+    {"lora": None, "adapter": {"method": "lora"}},
+]
+
+
+@pytest.mark.parametrize("sections", ACCEPTED, ids=str)
+def test_a_registered_choice_with_its_own_arguments_is_accepted(sections: dict[str, Any]) -> None:
+    assert problems(**sections) == []
+
+
+# (sections, the key of the one problem, a part of its text)
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    (calibration("contextul"), "inference.calibration.method", "did you mean 'contextual'?"),
+    (calibration("batch", gamma=1), "inference.calibration.args.gamma", "no argument of the calibration 'batch'"),
+    (calibration("batch", space="linear"), "inference.calibration.args", "space must be 'log' or 'probability'"),
+    (calibration("contextual", content_free_inputs=[]), "inference.calibration.args", "at least one text"),
+    (calibration("contextual", content_free_inputs="N/A"), "inference.calibration.args", "must be a list"),
+    ({"evaluation": {"metrics": ["acuracy"]}}, "evaluation.metrics[0]", "did you mean 'accuracy'?"),
+    ({"evaluation": {"metrics": ["bleu"]}}, "evaluation.metrics[0]", "is a metric for generation"),
+    ({"evaluation": {"metrics": ["accuracy"], "bins": 5}}, "evaluation.bins", "no chosen metric takes this argument"),
+    ({"evaluation": {"tokenizer_name": "gpt2"}}, "evaluation.tokenizer_name", "only bleu, rouge"),
+    ({"lora": None, "adapter": {"method": "lorra"}}, "adapter.method", "did you mean 'lora'?"),
+]
+
+
+@pytest.mark.parametrize(("sections", "key", "text"), REFUSED, ids=[f"{key}: {text}" for _, key, text in REFUSED])
+def test_an_unknown_choice_or_a_foreign_argument_is_refused(sections: dict[str, Any], key: str, text: str) -> None:
+    found = problems(**sections)
+    assert [found_key for found_key, _ in found] == [key]
+    assert text in found[0][1]
