@@ -10,7 +10,7 @@ quickstart: $(VENV)/.installed ## Install, then run the embedded sweep: offline,
 	HF_HUB_OFFLINE=1 $(BIN)/sft run-experiments etc/quickstart/quickstart.jsonnet --results-path $(QUICKSTART_RESULTS)
 
 test: $(VENV)/.installed-dev ## Install, then run the tests
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 check: lint types layers ## Everything that reads the code without running it
 

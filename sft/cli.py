@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,6 +46,9 @@ def main() -> None:
     """The entry point of `sft` and of `python -m sft.cli`."""
     from sft.errors import SftError
 
+    # Idle threads sleep instead of spinning: on a machine that is doing something else too, that is twice as fast.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except SftError as error:
@@ -52,6 +57,11 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    """A request to end is treated like Ctrl-C: a sweep ends its running worker and aggregates what is done."""
+    raise KeyboardInterrupt
 
 
 @app.callback(invoke_without_command=True)

@@ -17,7 +17,7 @@ local config(shots, seed) = {
   },
   lora: { r: 16, lora_alpha: 32, target_modules: 'all-linear' },
   training: {
-    trainer_args: { num_train_epochs: 16, learning_rate: 1e-3, per_device_train_batch_size: 8 },
+    trainer_args: { num_train_epochs: 12, learning_rate: 1e-3, per_device_train_batch_size: 8 },
   },
   inference: {},
   seed: seed,

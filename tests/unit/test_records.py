@@ -105,11 +105,13 @@ def test_any_json_value_comes_back_whatever_the_layout_of_the_file(
 
 
 def test_lists_of_numbers_are_written_on_one_line(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"rows": [1, 2, 30], "text": "[\n1,\n2\n]", "matrix": [[1, 0.5], [-2e-7, 3]]})
+    write_json(
+        tmp_path / "x.json", {"rows": [1, 2, 30], "text": "[\n1,\n2\n] [1,  2 ]", "matrix": [[1, 0.5], [-2e-7, 3]]}
+    )
     text = (tmp_path / "x.json").read_text()
     assert '"rows": [1, 2, 30]' in text
     assert "[1, 0.5]" in text
-    assert strict_json(tmp_path / "x.json")["text"] == "[\n1,\n2\n]"
+    assert strict_json(tmp_path / "x.json")["text"] == "[\n1,\n2\n] [1,  2 ]"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sft.config.names import dataset_name, model_name
@@ -61,6 +61,9 @@ NAMES = st.text(st.sampled_from("ab./-~_ \n天é:*") | st.characters(), min_size
 
 
 @given(path=NAMES, model=NAMES)
+@example(path=".hidden", model="x")
+@example(path="--option", model="x")
+@example(path="...", model="x")
 def test_any_names_make_one_folder_name_of_bounded_length(path: str, model: str) -> None:
     made = slug(make_config(dataset={"path": path}, model={"name": model}))
     assert re.fullmatch(r"[\w.-]+", made)

@@ -63,6 +63,22 @@ def test_every_named_parameter_of_a_quantization_class_may_be_given(name: str) -
     assert not missing
 
 
+# Arguments that a constructor takes out of its **kwargs, so that its signature doesn't tell them.
+HIDDEN: list[tuple[str, dict[str, Any]]] = [
+    ("FineGrainedFP8Config", {"ignored_layers": ["lm_head"]}),
+    ("GPTQConfig", {"bits": 4, "checkpoint_format": "gptq"}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), HIDDEN)
+def test_arguments_that_a_constructor_takes_out_of_its_kwargs_may_be_given(
+    name: str, arguments: dict[str, Any]
+) -> None:
+    assert REAL_QUANTIZATION_CLASSES[name](**arguments)
+    assert arguments.keys() <= quantization_classes()[name]
+    make_config(model={"quantization": {"config_class": name, "args": arguments}})
+
+
 def test_every_field_of_lora_config_is_accepted_in_a_config() -> None:
     adapter = make_config(lora=dict.fromkeys(init_fields(peft.LoraConfig))).adapter_spec
     assert adapter is not None

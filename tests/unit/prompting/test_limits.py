@@ -149,3 +149,17 @@ def test_a_label_longer_than_the_maximum_is_an_error_that_names_it() -> None:
     assert builder(None, max_output_length=3).label_prompt(QUERY, []).labels[0]
     with pytest.raises(PromptError, match=r"max_output_length is 2, and the label 'yes' has 3 tokens.*never cut"):
         builder(None, max_output_length=2)
+
+
+def test_a_label_that_is_longer_alone_than_after_its_prompt_is_not_cut() -> None:
+    """Alone "yes" is two tokens, after the prompt " yes" is one."""
+    tokenizer = byte_tokenizer(merges=[("e", "s"), (" ", "y"), (" y", "es")])
+    encoder = TextEncoder(tokenizer)
+    config = make_config(prompting={"format": "plain", "max_output_length": 1}).prompting
+    labels = label_set("yes", "es")
+    assert encoder.count("yes") == 2
+    with pytest.raises(PromptError, match="the label 'es' has 2 tokens"):
+        PromptBuilder(encoder, choose_format(tokenizer, encoder, config), config, labels, None)
+    made = PromptBuilder(encoder, choose_format(tokenizer, encoder, config), config, label_set("yes"), None)
+    example = Example(0, {"text": "x"}, label=0)
+    assert tokenizer.decode(made.training_sequence(example, [example]).ids).count("Label: yes") == 2

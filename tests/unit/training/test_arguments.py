@@ -53,6 +53,10 @@ def test_recomputing_activations_can_be_asked_for_under_either_name(key: str) ->
     assert getattr(args, "activation_checkpointing", args.gradient_checkpointing)
 
 
+def test_a_loss_that_is_no_number_is_logged_as_such() -> None:
+    assert made().logging_nan_inf_filter is False
+
+
 def test_the_folder_is_the_one_given() -> None:
     assert made(Path("somewhere/else"), output_dir="~/elsewhere").output_dir == "somewhere/else"
 
