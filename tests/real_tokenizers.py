@@ -14,10 +14,11 @@ from tests.conftest import assets_folder
 # Markup that templates write and that gpt2 doesn't have; several are written in pieces or by variables.
 _MARKUP = re.compile(r"<[|｜][^<>|｜\s]+[|｜]>|</?think>|<(?:start|end)_of_turn>")
 
-TOKENIZERS = sorted(path.name for path in (assets_folder() / "tokenizers").glob("*/") if path.is_dir())
+# Without assets one name stands for all, for which the fixture `assets` skips the test with its reason.
+NO_ASSETS = "no assets"
+TOKENIZERS = sorted(path.name for path in (assets_folder() / "tokenizers").glob("*/") if path.is_dir()) or [NO_ASSETS]
 TEMPLATES = sorted(path.name for path in (assets_folder() / "chat_templates").glob("*.jinja"))
-# Without assets one name is left, for which the fixture `assets` skips the test with its reason.
-ALL = [*TOKENIZERS, *TEMPLATES] or ["no assets"]
+ALL = [*TOKENIZERS, *TEMPLATES]
 WITH_TEMPLATE = [name for name in ALL if name != "gpt2"]
 
 

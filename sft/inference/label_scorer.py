@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from sft.errors import ModelError, PromptError
 from sft.inference.batching import run_in_batches
 from sft.inference.scores import LabelScores
 from sft.models.load import LoadedModel
@@ -22,7 +23,8 @@ from sft.prompting.build import LabelPrompt
 class LabelScorer(Protocol):
     """Scores all labels of all prompts.
 
-    end_id: the token scored after each label (see `label_end`), or None.
+    end_id: the token scored after each label (see `label_end`), or None. Raises `PromptError` for a prompt without any
+    token, `ModelError` for scores that are no numbers.
     """
 
     name: str
@@ -54,6 +56,11 @@ class NaiveLabelScorer:
         self._can_skip_logits = "logits_to_keep" in forward.parameters
 
     def score(self, prompts: Sequence[LabelPrompt], end_id: int | None) -> LabelScores:
+        if not all(prompt.prompt for prompt in prompts):
+            raise PromptError(
+                "a prompt has no token before its answer, so the answer's first token can't be scored",
+                "set prompting.instruction, or begin prompting.template with words",
+            )
         end = [] if end_id is None else [end_id]
         sequences = [
             _Sequence(row, label, [*prompt.prompt, *ids, *end], len(prompt.prompt))
@@ -74,6 +81,11 @@ class NaiveLabelScorer:
             device=self._loaded.device,
             description="scoring labels",
         )
+        if np.isnan(scores).any():
+            raise ModelError(
+                "the model gives label scores that are no numbers",
+                "another model_args.dtype may help (float16 overflows easily); or train the adapter again",
+            )
         counts = np.array([[len(ids) for ids in prompt.labels] for prompt in prompts])
         return LabelScores(scores, counts)
 

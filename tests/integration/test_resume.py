@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
-from sft.pipeline.endpoints import train
+from sft.pipeline.endpoints import evaluate, train
+from sft.records import read_items
 from tests.tiny_runs import tiny_run
 
 ARGS: dict[str, Any] = {"max_steps": 6, "save_steps": 2, "save_strategy": "steps", "logging_steps": 1}
@@ -80,3 +81,12 @@ def test_resuming_another_configurations_training_is_refused(tmp_path: Path) -> 
     other = config_of(tmp_path, "resumed").model_copy(update={"seed": 14})
     with pytest.raises(SftError, match="by another configuration"):
         train(other, resume=True)
+
+
+def test_a_checkpoint_of_the_trainer_can_be_evaluated_like_the_finished_adapter(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "whole")
+    folder = train(config).folder
+    runs = [evaluate(config, tmp_path / "results", checkpoint=f"{folder}/{part}") for part in ("checkpoint-6", "")]
+    assert read_items(runs[0].folder) == read_items(runs[1].folder)
+    earlier = evaluate(config, tmp_path / "results", checkpoint=f"{folder}/checkpoint-2")
+    assert read_items(earlier.folder) != read_items(runs[1].folder)

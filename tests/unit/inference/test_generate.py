@@ -14,7 +14,7 @@ from sft.errors import SftError
 from sft.inference.generate import Generator
 from sft.models.load import LoadedModel
 from sft.prompting.plain import PlainFormat
-from tests.tiny_models import chain_model, random_ids, tiny_loaded
+from tests.tiny_models import ARCHITECTURES, chain_model, random_ids, tiny_loaded
 
 PROMPTS = random_ids((1, 3, 4, 9, 17, 30))
 
@@ -75,7 +75,7 @@ def with_adapter(loaded: LoadedModel) -> LoadedModel:
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, "auto"])
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "gpt2", "mistral", "opt"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_ragged_prompts_get_the_answers_of_a_greedy_loop(architecture: str, batch_size: Any) -> None:
     loaded = tiny_loaded(architecture)
     expected = greedy(loaded)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from sft.errors import ModelError, PromptError
 from sft.inference.label_scorer import NaiveLabelScorer
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt
@@ -130,3 +131,17 @@ def test_a_single_sequence_that_does_not_fit_is_an_error() -> None:
     wrapped = LoadedModel(OutOfMemoryAbove(loaded.model, 0), loaded.tokenizer, loaded.source, None)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         NaiveLabelScorer(wrapped).score(prompts_of([3]), None)
+
+
+def test_a_prompt_without_a_token_is_refused_as_nothing_predicts_the_answers_first() -> None:
+    prompts = [LabelPrompt([5], [[1], [2]]), LabelPrompt([], [[1], [2]])]
+    with pytest.raises(PromptError, match="no token before its answer"):
+        NaiveLabelScorer(tiny_loaded()).score(prompts, None)
+
+
+def test_scores_that_are_no_numbers_are_an_error_and_no_prediction() -> None:
+    loaded = tiny_loaded()
+    with torch.no_grad():
+        loaded.model.lm_head.weight[7] = float("nan")
+    with pytest.raises(ModelError, match="no numbers"):
+        NaiveLabelScorer(loaded).score(prompts_of(), None)

@@ -14,7 +14,16 @@ from sft.prompting.choose import choose_format
 from sft.prompting.format import PromptFormat
 from sft.training.sequences import IGNORED, loss_labels
 from tests.fakes import label_set, make_config
-from tests.real_tokenizers import ALL, TEMPLATES, TOKENIZERS, WITH_TEMPLATE, encoder_named, surface, tokenizer_named
+from tests.real_tokenizers import (
+    ALL,
+    NO_ASSETS,
+    TEMPLATES,
+    TOKENIZERS,
+    WITH_TEMPLATE,
+    encoder_named,
+    surface,
+    tokenizer_named,
+)
 
 pytestmark = pytest.mark.usefixtures("assets")
 
@@ -26,7 +35,7 @@ QUERY = Example(2, {"text": "It is\n  fine – I guess?"}, label=2)
 NO_SYSTEM_ROLE = {"gemma.jinja"}
 # What a template writes to open an answer that a finished answer doesn't hold, from reading them.
 OPENED_ONLY = {"deepseekv3.jinja": "<think>\n"}
-THINKING = [name for name in WITH_TEMPLATE if name.startswith("qwen3")]
+THINKING = [name for name in WITH_TEMPLATE if name.startswith("qwen3")] or [NO_ASSETS]
 
 
 class Prompts(NamedTuple):
@@ -167,5 +176,5 @@ def test_the_plain_format_is_tokenised_as_the_tokenizer_does_by_itself(name: str
 
 
 def test_without_assets_these_tests_are_skipped_rather_than_empty(assets: Path) -> None:
-    assert ALL != ["no assets"]
+    assert NO_ASSETS not in ALL
     assert (assets / "tokenizers").is_dir()
