@@ -8,15 +8,22 @@ from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig
 from sft.pipeline.recording import now
 from sft.pipeline.slug import slug
-from sft.records import RunRecord, write_record
+from sft.records import RECORD_FILE, RunRecord, read_record, write_record
 
 
 def write_failure(
     config: ExperimentConfig, results_path: Path, name: str, error: str, identity: str | None = None
 ) -> tuple[RunRecord, Path]:
-    """Write a failed record, into the run's own folder where its identity got known, and return both."""
+    """Write a failed record and return it with its folder.
+
+    That is the run's own folder where its identity got known, unless an earlier attempt left a finished record there,
+    which is kept.
+    """
+    unknown = run_id(config, data_fingerprint=None, trains=config.has_shots)
+    if identity is not None and _is_finished(results_path / f"{slug(config)}-{identity}"):
+        identity = None
     record = RunRecord(
-        run_id=identity or run_id(config, data_fingerprint=None, trains=config.has_shots),
+        run_id=identity or unknown,
         slug=slug(config),
         status="failed",
         seed=config.seed,
@@ -29,3 +36,7 @@ def write_failure(
     folder.mkdir(parents=True, exist_ok=True)
     write_record(record, folder)
     return record, folder
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / RECORD_FILE).exists() and read_record(folder).status == "completed"
