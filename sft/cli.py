@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -46,8 +45,6 @@ def main() -> None:
     """The entry point of `sft` and of `python -m sft.cli`."""
     from sft.errors import SftError
 
-    # Idle threads sleep instead of spinning: on a machine that is doing something else too, that is twice as fast.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
