@@ -33,6 +33,7 @@ Override = Annotated[
     typer.Option("-o", "--override", metavar="SECTION.KEY=VALUE", help="Replace a value of the config; repeatable."),
 ]
 Seed = Annotated[int | None, typer.Option("--random-seed", min=0, help="Overrides the config's seed (default 13).")]
+ResultsPath = Annotated[Path, typer.Option("--results-path", help="Folder of results.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, no warnings.")]
 Checkpoint = Annotated[
     str | None, typer.Option("--checkpoint", metavar="DIR", help="A trained adapter to use instead of the bare model.")
@@ -124,7 +125,7 @@ def predict(
 @app.command()
 def evaluate(
     config: ConfigPath,
-    results_path: Annotated[Path, typer.Option("--results-path", help="Folder of results.")] = Path("results"),
+    results_path: ResultsPath = Path("results"),
     checkpoint: Checkpoint = None,
     override: Override = None,
     random_seed: Seed = None,
@@ -146,7 +147,7 @@ def evaluate(
 @app.command("run-experiment")
 def run_experiment(
     config: ConfigPath,
-    results_path: Annotated[Path, typer.Option("--results-path", help="Folder of results.")] = Path("results"),
+    results_path: ResultsPath = Path("results"),
     override: Override = None,
     random_seed: Seed = None,
     quiet: Quiet = False,
@@ -167,7 +168,7 @@ def run_experiment(
 @app.command("run-experiments")
 def run_experiments(
     config: ConfigPath,
-    results_path: Annotated[Path, typer.Option("--results-path", help="Folder of results.")] = Path("results"),
+    results_path: ResultsPath = Path("results"),
     override: Override = None,
     random_seed: Seed = None,
     quiet: Quiet = False,
