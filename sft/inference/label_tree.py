@@ -1,0 +1,82 @@
+"""The labels of a task as one tree: what several labels begin with is read once.
+
+The score of a label is a sum over its tokens of log p(token | what precedes it). "What precedes it" is the prompt and
+an inner node of the tree of all labels' tokens, so a model that has read the prompt and every inner node once knows the
+scores of all labels. Leaves are predicted, never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTree:
+    """Inner nodes in depth-first order, and the predictions that make up the labels' scores.
+
+    tokens: [N]. depths: [N], 0 for a label's first token. ends: [N], one past the last node of a node's subtree, so
+    that node i is an ancestor of node j (or j itself) exactly when i <= j < ends[i].
+    edge_slots: [E], ascending, where a token is predicted: 0 after the prompt, i + 1 after node i. edge_tokens: [E],
+    the token. edge_labels: [E], the label to whose score the prediction belongs. labels: every label's tokens, the end
+    included.
+    """
+
+    labels: tuple[tuple[int, ...], ...]
+    tokens: IntArray
+    depths: IntArray
+    ends: IntArray
+    edge_slots: IntArray
+    edge_tokens: IntArray
+    edge_labels: IntArray
+
+    def __len__(self) -> int:
+        """Inner nodes: what is read after every prompt."""
+        return len(self.tokens)
+
+
+def label_tree(labels: Sequence[Sequence[int]], end_id: int | None = None) -> LabelTree:
+    """The tree of the labels' tokens, each followed by `end_id` where one is scored. No label may be empty.
+
+    The same labels give the same object, as long as the last few hundred label sets go.
+    """
+    end = () if end_id is None else (end_id,)
+    return _build(tuple((*label, *end) for label in labels))
+
+
+@lru_cache(maxsize=256)
+def _build(labels: tuple[tuple[int, ...], ...]) -> LabelTree:
+    assert all(labels), "a label without a token can't be scored"
+    # A sequence sorts right before its continuations: sorted order is depth-first.
+    nodes = sorted({label[:length] for label in labels for length in range(1, len(label))})
+    slot = {node: i + 1 for i, node in enumerate(nodes)}
+    slot[()] = 0
+    edges = sorted(
+        (slot[label[:i]], token, column) for column, label in enumerate(labels) for i, token in enumerate(label)
+    )
+    slots, tokens, columns = (np.array(values, dtype=np.int64) for values in zip(*edges, strict=True))
+    return LabelTree(
+        labels=labels,
+        tokens=np.array([node[-1] for node in nodes], dtype=np.int64),
+        depths=np.array([len(node) - 1 for node in nodes], dtype=np.int64),
+        ends=_subtree_ends(nodes),
+        edge_slots=slots,
+        edge_tokens=tokens,
+        edge_labels=columns,
+    )
+
+
+def _subtree_ends(nodes: Sequence[tuple[int, ...]]) -> IntArray:
+    ends = np.full(len(nodes), len(nodes), dtype=np.int64)
+    open_nodes: list[int] = []
+    for i, node in enumerate(nodes):
+        while open_nodes and nodes[open_nodes[-1]] != node[: len(nodes[open_nodes[-1]])]:
+            ends[open_nodes.pop()] = i
+        open_nodes.append(i)
+    return ends
