@@ -69,6 +69,41 @@ _CONFIGS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "mamba": lambda ids: transformers.MambaConfig(**ids, hidden_size=_HIDDEN, num_hidden_layers=_LAYERS, state_size=8),
 }
 ARCHITECTURES = tuple(_CONFIGS)
+_FALCON = {"hidden_size": _HIDDEN, "num_hidden_layers": _LAYERS, "num_attention_heads": _HEADS}
+_MIXED_LAYERS = {"layer_types": ["sliding_attention", "full_attention"]}
+# Further ones that only scoring is tried on: it has a way of its own for each kind of attention, position and state.
+_CONFIGS |= {
+    "qwen3": lambda ids: transformers.Qwen3Config(**ids, **_std(head_dim=8)),
+    "gemma3": lambda ids: transformers.Gemma3TextConfig(
+        **ids, **_std(sliding_window=SLIDING_WINDOW, head_dim=8, query_pre_attn_scalar=8), **_MIXED_LAYERS
+    ),
+    "phi3": lambda ids: transformers.Phi3Config(**ids, **_std()),
+    "gpt_oss": lambda ids: transformers.GptOssConfig(
+        **ids,
+        **_std(sliding_window=SLIDING_WINDOW, head_dim=8, num_local_experts=4, num_experts_per_tok=2),
+        **_MIXED_LAYERS,
+    ),
+    "cohere": lambda ids: transformers.CohereConfig(**ids, **_std(logit_scale=0.5)),
+    "granite": lambda ids: transformers.GraniteConfig(**ids, **_std(logits_scaling=3.0)),
+    "mixtral": lambda ids: transformers.MixtralConfig(**ids, **_std(num_local_experts=4)),
+    "falcon_alibi": lambda ids: transformers.FalconConfig(
+        **ids, **_FALCON, alibi=True, new_decoder_architecture=False, multi_query=False, parallel_attn=False, bias=True
+    ),
+    "mpt": lambda ids: transformers.MptConfig(
+        **ids, d_model=_HIDDEN, n_layers=_LAYERS, n_heads=_HEADS, max_seq_len=_POSITIONS
+    ),
+    "bamba": lambda ids: transformers.BambaConfig(
+        **ids,
+        **_std(attn_layer_indices=[1], mamba_n_heads=8, mamba_d_head=8, mamba_d_state=8, mamba_n_groups=1),
+        mamba_chunk_size=16,
+    ),
+    "jamba": lambda ids: transformers.JambaConfig(
+        **ids,
+        **_std(attn_layer_period=2, attn_layer_offset=1, expert_layer_period=2, num_experts=2, mamba_d_state=8),
+        use_mamba_kernels=False,
+    ),
+}
+SCORED_ARCHITECTURES = tuple(_CONFIGS)
 
 
 def tiny_model(architecture: str, tokenizer: Any, *, seed: int = 0, spread: float = 0.3) -> Any:

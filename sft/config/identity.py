@@ -69,7 +69,8 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         values["adapter"] = adapter.model_dump(mode="json")
         values["training"] = {**training.model_dump(mode="json"), "trainer_args": args}
         values["train_seed"] = config.seed_for("train")
-    values["inference"] = config.inference_or_default.model_dump(mode="json")
+    # Whichever way labels are scored, the scores are the same.
+    values["inference"] = config.inference_or_default.model_dump(mode="json", exclude={"scorer"})
     values["data_seed"] = config.seed_for("data")
     values["icl_seed"] = config.seed_for("icl")
     result = _plain_numbers(values)

@@ -145,13 +145,20 @@ class InferenceConfig(Section):
         default=0, description="In-context examples in test prompts: per label, or in total for generation."
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
-        default="auto", description="Sequences per forward pass; `auto` halves on out-of-memory."
+        default="auto",
+        description="Prompts (with all their labels) per forward pass; `auto`: as many as fit into the free memory. "
+        "Halved where memory runs out.",
     )
     max_seq_length: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Limit of prompt plus answer in tokens; null = what the model allows."
     )
     generation_args: JsonDict = Field(
         default_factory=dict, description="Arguments of transformers' `GenerationConfig`; greedy by default."
+    )
+    scorer: Literal["auto", "tree", "cache", "cache_stepwise", "naive"] = Field(
+        default="auto",
+        description="How labels are scored; all ways give the same scores. `auto`: the fastest that agrees with "
+        "`naive` on two prompts of the task.",
     )
     calibration: MethodConfig | None = Field(default=None, description="Adjusts label scores.")
     label_end: Literal["auto", "eot", "none"] = Field(

@@ -16,7 +16,7 @@ from sft.data.example import Example, LabelSet
 from sft.data.sampling import InContextExamples
 from sft.inference.generate import Generator
 from sft.inference.label_end import scored_end
-from sft.inference.label_scorer import LabelScorer, NaiveLabelScorer
+from sft.inference.label_scorer import LabelScorer
 from sft.inference.parse import INVALID, parse_label
 from sft.inference.scores import LabelScores, probabilities
 from sft.models.load import LoadedModel
@@ -94,7 +94,7 @@ class Answerer:
         inference = self._config.inference_or_default
         bare = builder.bare_labels()
         end = scored_end(inference.label_end, self.format, bare)
-        scorer: LabelScorer = NaiveLabelScorer(self._loaded, inference.batch_size)
+        scorer = LabelScorer(self._loaded, inference.batch_size, inference.scorer)
         prompts = [
             builder.label_prompt(example, shown.for_query(example))
             for example in progress(examples, "building prompts")
@@ -102,7 +102,7 @@ class Answerer:
         scores = scorer.score(prompts, end)
         report: dict[str, Any] = {
             "method": "logits",
-            "scorer": scorer.name,
+            "scorer": scorer.report(),
             "label_end": "none" if end is None else "eot",
             "label_tokens": [len(ids) for ids in bare.labels],
             "calibration": None,

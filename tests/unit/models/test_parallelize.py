@@ -10,7 +10,7 @@ import pytest
 
 from sft.config.schema import ModelConfig
 from sft.errors import ModelError
-from sft.inference.label_scorer import NaiveLabelScorer
+from sft.inference.label_scorer import EngineName, LabelScorer
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt
 from tests.tiny_models import random_ids, save_tiny_model
@@ -21,8 +21,8 @@ PROMPTS = [LabelPrompt(ids, [[10], [11, 12], [13, 14, 15]]) for ids in random_id
 SMALL = {"cpu": "12MB"}
 
 
-def scores(loaded: LoadedModel) -> np.ndarray:
-    return NaiveLabelScorer(loaded, 2).score(PROMPTS, None).log_probs
+def scores(loaded: LoadedModel, engine: EngineName = "tree") -> np.ndarray:
+    return LabelScorer(loaded, 2, engine).score(PROMPTS, None).log_probs
 
 
 def places(loaded: LoadedModel) -> dict[str, str]:

@@ -13,11 +13,13 @@ import torch
 from sft.adapters import adapter_registry
 from sft.config.schema import QuantizationConfig
 from sft.errors import SftError
-from sft.inference.label_scorer import NaiveLabelScorer
+from sft.inference.batching import BatchSize
+from sft.inference.label_scorer import EngineName, LabelScorer
 from sft.models import load as load_module
 from sft.models.load import LoadedModel
 from sft.models.quantization import quantization_config
 from sft.prompting.build import LabelPrompt
+from tests.label_scoring import prompts_of
 from tests.tiny_models import random_ids
 from tests.unit.models.test_load import load
 
@@ -40,8 +42,8 @@ def quantised(base: Path, args: dict[str, Any]) -> LoadedModel:
     return load(base, quantization={"config_class": "BitsAndBytesConfig", "args": args})
 
 
-def scores(loaded: LoadedModel) -> np.ndarray:
-    return NaiveLabelScorer(loaded, 2).score(PROMPTS, None).log_probs
+def scores(loaded: LoadedModel, engine: EngineName = "tree") -> np.ndarray:
+    return LabelScorer(loaded, 2, engine).score(PROMPTS, None).log_probs
 
 
 def dequantised(layer: Any) -> torch.Tensor:
@@ -114,6 +116,27 @@ def test_lora_gradients_after_an_evaluation_are_those_of_the_dequantised_model(
     assert have.keys() == want.keys()
     distance = sum((have[name] - want[name]).pow(2).sum() for name in want).sqrt()
     assert distance / sum(value.pow(2).sum() for value in want.values()).sqrt() < 0.05
+
+
+@on_a_cpu
+@pytest.mark.parametrize("args", [NF4, INT8], ids=["nf4", "int8"])
+def test_engines_differ_no_more_than_rounding_lets_the_plain_one_differ_from_itself(
+    args: dict[str, Any], base: Path
+) -> None:
+    loaded = quantised(base, args)
+    prompts = prompts_of([3, 9, 20, 33], prefix=40)
+
+    def by(engine: EngineName, batch_size: BatchSize) -> np.ndarray:
+        return LabelScorer(loaded, batch_size, engine).score(prompts, None).log_probs
+
+    plain = by("naive", "auto")
+    noise = np.abs(by("naive", 1) - plain).max()
+    assert 0 < noise < 1
+    for engine in ("tree", "cache"):
+        assert np.abs(by(engine, "auto") - plain).max() < 3 * noise
+    scorer = LabelScorer(loaded)
+    scorer.score(prompts, None)
+    assert scorer.report()["engine"] == "tree"
 
 
 def gradients(loaded: LoadedModel) -> dict[str, torch.Tensor]:

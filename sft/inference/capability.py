@@ -1,0 +1,137 @@
+"""Which engine scores a model right: found out by trying, on prompts of the task itself.
+
+No list of architectures says what a new one does with positions, windows, states or caches. So the engines are tried
+from the fastest to the plainest on two of the task's prompts, the longest among them (windows and chunks that it
+crosses are crossed in the trial), and the first one that agrees with the plain way is taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from sft.inference.batching import BatchSize
+from sft.inference.engines import UnsupportedModelError, engine_registry
+from sft.inference.label_tree import label_tree
+from sft.inference.shared_prefixes import ScoringRow
+from sft.models.load import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+PLAIN = "naive"
+PREFERENCE = ("tree", "cache", "cache_stepwise", PLAIN)
+_TRIAL_LABELS = 3
+# Of a score's size, with scores up to 10 nats counted as 10: 1e-4 in float32. Two ways to batch the plain forward pass
+# of a small bfloat16 model differ by half of the tolerance for 16-bit types.
+_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-5}
+_TOLERANCE_16_BIT = 1e-2
+_SMALLEST_SCALE = 10.0
+# Where the plain engine differs from itself by more than the tolerance, so much of that is allowed too.
+_TIMES_NOISE = 3.0
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """The engine to use, and why.
+
+    difference: the largest one to the plain scores, in nats; None where nothing was compared. tolerance: what was
+    allowed for that score. rejected: engine → reason, for those preferred to the chosen one.
+    """
+
+    engine: str
+    reason: str
+    difference: float | None = None
+    tolerance: float | None = None
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+def choose_engine(loaded: LoadedModel, rows: Sequence[ScoringRow], batch_size: BatchSize) -> EngineChoice:
+    """Try the engines in order of preference on two prompts of `rows`."""
+    trial = _trial_rows(rows)
+    if sum(len(row.tree.labels) for row in rows) <= sum(len(row.tree.labels) for row in trial):
+        return EngineChoice(PLAIN, "there is too little to score for a comparison to pay")
+    plain = _PlainScores(loaded, trial, batch_size)
+    rejected: dict[str, str] = {}
+    for name in PREFERENCE[:-1]:
+        found = _try(name, loaded, trial, plain, batch_size)
+        if isinstance(found, EngineChoice):
+            logger.info("labels are scored by the engine %r: %s", name, found.reason)
+            return replace(found, rejected=rejected)
+        logger.info("the engine %r is not used: %s", name, found)
+        rejected[name] = found
+    return EngineChoice(PLAIN, "no faster engine gives the same scores", rejected=rejected)
+
+
+class _PlainScores:
+    """What the plain engine says of the trial, and how much of it is rounding."""
+
+    def __init__(self, loaded: LoadedModel, trial: Sequence[ScoringRow], batch_size: BatchSize) -> None:
+        self._loaded, self._trial = loaded, trial
+        self.scores = engine_registry[PLAIN](loaded, batch_size)(trial)
+        self.tolerance = _TOLERANCE.get(loaded.model.dtype, _TOLERANCE_16_BIT) * np.maximum(
+            np.abs(self.scores), _SMALLEST_SCALE
+        )
+
+    @cached_property
+    def noise(self) -> float:
+        """How far the plain engine is from itself, in tolerances, when every sequence is a batch of its own.
+
+        Much where activations are quantised, or where rounding sends a token to another expert.
+        """
+        alone = engine_registry[PLAIN](self._loaded, 1)(self._trial)
+        return float((np.abs(alone - self.scores) / self.tolerance).max())
+
+
+def _try(
+    name: str, loaded: LoadedModel, trial: Sequence[ScoringRow], plain: _PlainScores, batch_size: BatchSize
+) -> EngineChoice | str:
+    """The choice if the engine agrees, else the reason why not."""
+    if name != "tree" and _keeps_a_state(loaded) and loaded.model.dtype not in _TOLERANCE:
+        return "in 16 bits, rounding hides whether a state is continued rightly"
+    try:
+        scores = engine_registry[name](loaded, batch_size)(trial)
+    except UnsupportedModelError as error:
+        return str(error)
+    except Exception as error:  # an architecture nobody foresaw may fail anywhere; a slower engine still serves it
+        return f"{type(error).__name__}: {error}".split("\n")[0]
+    excess = np.abs(scores - plain.scores) / plain.tolerance
+    worst = np.unravel_index(excess.argmax(), excess.shape)
+    difference, tolerance = float(np.abs(scores - plain.scores)[worst]), float(plain.tolerance[worst])
+    if not excess.max() <= 1.0:
+        tolerance *= max(1.0, _TIMES_NOISE * plain.noise)
+    compared = f"{difference:.1e} from the plain scores on two prompts ({tolerance:.1e} allowed)"
+    return EngineChoice(name, compared, difference, tolerance) if difference <= tolerance else compared
+
+
+def _keeps_a_state(loaded: LoadedModel) -> bool:
+    """Whether some layer continues a state instead of attending to all that came before."""
+    config: Any = loaded.base_model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ())
+    attends = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
+    return bool(getattr(loaded.base_model, "_is_stateful", False)) or not kinds <= attends
+
+
+def _trial_rows(rows: Sequence[ScoringRow]) -> list[ScoringRow]:
+    """The longest and the shortest prompt, each with few labels among which the tree branches, if it does anywhere."""
+    by_length = sorted(rows, key=lambda row: len(row.prompt))
+    chosen = [by_length[-1], by_length[0]] if len(rows) > 1 else [by_length[0]]
+    return [row._replace(tree=label_tree(_trial_labels(row.tree.labels))) for row in chosen]
+
+
+def _trial_labels(labels: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The longest label, the one that shares most with it, and the shortest of the rest."""
+    longest = max(labels, key=len)
+    others = [label for label in labels if label is not longest]
+    others.sort(key=lambda label: (-_shared(label, longest), len(label)))
+    nearest, rest = others[:1], sorted(others[1:], key=len)
+    return [longest, *nearest, *rest[: _TRIAL_LABELS - 2]]
+
+
+def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -1,0 +1,33 @@
+"""What an engine is: one way to run a model over prompts with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sft.inference.batching import BatchSize
+from sft.inference.shared_prefixes import ScoringRow
+from sft.models.load import LoadedModel
+from sft.registry import Registry
+
+
+class UnsupportedModelError(Exception):
+    """The engine can't run this model; the message says why."""
+
+
+class Engine(Protocol):
+    """Log-probabilities of the labels of rows: [rows, labels], float64, in the order of the rows."""
+
+    def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]: ...
+
+
+class EngineMaker(Protocol):
+    """Raises `UnsupportedModelError` for a model of which it can be known at once."""
+
+    def __call__(self, loaded: LoadedModel, batch_size: BatchSize) -> Engine: ...
+
+
+engine_registry: Registry[EngineMaker] = Registry("scoring engine")

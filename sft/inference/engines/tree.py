@@ -1,0 +1,184 @@
+"""The fast engine: every token that differs is read once.
+
+Prompts that begin alike share one prefix, whose keys and values are computed once. What is left of the prompts, each
+followed by the tree of its labels, is packed into one sequence without padding and read in one forward pass per batch,
+with an attention in which a token sees the prefix and its own ancestors. The language-model head runs on the last
+prompt tokens and the inner nodes of the trees only.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from sft.inference.batching import BatchRunner, BatchSize
+from sft.inference.engines.base import UnsupportedModelError, engine_registry
+from sft.inference.label_tree import IntArray
+from sft.inference.language_head import LanguageHead
+from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
+from sft.inference.packing import Document, PackedBatch, documents_of, pack, pack_chain, single_rows
+from sft.inference.shared_prefixes import ScoringRow, common_length, prefix_groups
+from sft.inference.tree_attention import KeysAndValues, Pass, UnsupportedAttentionError, tree_pass
+from sft.models.load import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+# A document of several rows is attended to as a whole, so it should be much shorter than a batch.
+_DOCUMENTS_PER_PASS = 4
+# cuDNN plans its attention anew for every shape.
+_CUDA_MULTIPLE = 512
+
+
+class _Pending(NamedTuple):
+    """A batch whose log-probabilities may still be on their way from the device."""
+
+    log_probs: Tensor
+    batch: PackedBatch
+
+
+@engine_registry.register("tree")
+class TreeEngine:
+    """Exact for models whose layers all attend through transformers' attention interface."""
+
+    def __init__(self, loaded: LoadedModel, batch_size: BatchSize = "auto") -> None:
+        self._loaded = loaded
+        self._batch_size: BatchSize = batch_size
+        self._model = loaded.base_model
+        self._backbone = _backbone(loaded)
+        self._n_layers = int(self._model.config.get_text_config().num_hidden_layers)
+        self._head = LanguageHead(self._model)
+        self.on_cuda = loaded.device.type == "cuda"
+
+    @torch.inference_mode()
+    def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]:
+        rows = [row._replace(place=i) for i, row in enumerate(rows)]
+        budget = tokens_per_pass(self._loaded)
+        run = _Run(self, np.empty((len(rows), len(rows[0].tree.labels))), budget)
+        with BatchRunner(
+            self._batch_size, tokens=budget, rows=None, total=len(rows), description="scoring labels"
+        ) as runner:
+            for group in prefix_groups(rows, budget):
+                run.read_prefix(group.prefix)
+                runner.run(
+                    list(documents_of(group, budget // _DOCUMENTS_PER_PASS)),
+                    run.score,
+                    tokens=_packed,
+                    length=lambda document: document.n_tokens,
+                    rows=lambda document: len(document.rows),
+                    split=single_rows,
+                )
+        run.finish()
+        return run.scores
+
+    def forward(self, batch: PackedBatch, prefix: KeysAndValues, kept: KeysAndValues | None = None) -> Tensor:
+        """Hidden states [T, D] of a batch's tokens. kept: is given the keys and values of every layer."""
+        current = Pass(batch, prefix, kept)
+        device = self._loaded.device
+        with tree_pass(self._model, current):
+            try:
+                hidden: Tensor = self._backbone(
+                    input_ids=torch.from_numpy(batch.tokens).to(device)[None],
+                    position_ids=current.layout(device).positions[None],
+                    use_cache=False,
+                )[0]
+            except UnsupportedAttentionError as error:
+                raise UnsupportedModelError(str(error)) from error
+        if len(current.layers) != self._n_layers:
+            raise UnsupportedModelError(
+                f"{len(current.layers)} of {self._n_layers} layers attend through transformers' attention interface"
+            )
+        return hidden[0]
+
+    def log_probs(self, hidden: Tensor, batch: PackedBatch, budget: int) -> Tensor:
+        """[E], of the batch's edges. Logits take no more memory at a time than a layer's activations do."""
+        bytes_per_row = self._head.vocabulary * (hidden.dtype.itemsize + 4)
+        at_once = max(16, budget * activation_bytes_per_token(self._loaded) // bytes_per_row)
+        return self._head.log_probs(hidden, batch.scored, batch.edge_rows, batch.edge_tokens, rows_at_once=at_once)
+
+
+class _Run:
+    """The state of one call: the prefix that is in memory, and the scores so far."""
+
+    def __init__(self, engine: TreeEngine, scores: NDArray[np.float64], budget: int) -> None:
+        self._engine, self._budget = engine, budget
+        self.scores = scores
+        self._prefix_tokens: IntArray = np.empty(0, dtype=np.int64)
+        self._prefix: KeysAndValues = {}
+        self._pending: _Pending | None = None
+
+    def read_prefix(self, tokens: IntArray) -> None:
+        """Have the keys and values of `tokens` in memory, from those that are there as far as they agree."""
+        common = common_length(self._prefix_tokens, tokens)
+        self._prefix = {layer: (k[:, :, :common], v[:, :, :common]) for layer, (k, v) in self._prefix.items()}
+        self._prefix_tokens = tokens[:common]
+        step = self._budget
+        while len(self._prefix_tokens) < len(tokens):
+            start = len(self._prefix_tokens)
+            piece = tokens[start : start + step]
+            kept: KeysAndValues = {}
+            try:
+                self._engine.forward(pack_chain(piece, start), self._prefix, kept)
+            except torch.cuda.OutOfMemoryError:
+                if len(piece) == 1:
+                    raise
+                step = len(piece) // 2
+                logger.warning("out of memory with %d tokens of a prefix; going on with %d at a time", len(piece), step)
+                gc.collect()
+                torch.cuda.empty_cache()
+                continue
+            self._prefix = {layer: _continued(self._prefix.get(layer), new) for layer, new in kept.items()}
+            self._prefix_tokens = tokens[: start + len(piece)]
+
+    def score(self, documents: Sequence[Document]) -> None:
+        """Start a batch, and collect the one before it: the next is prepared while the device still works."""
+        batch = pack(documents, _CUDA_MULTIPLE if self._engine.on_cuda else 1)
+        hidden = self._engine.forward(batch, self._prefix)
+        pending = _Pending(self._engine.log_probs(hidden, batch, self._budget), batch)
+        self.finish()
+        self._pending = pending
+
+    def finish(self) -> None:
+        if self._pending is None:
+            return
+        log_probs, batch = self._pending
+        self._pending = None
+        n_labels = self.scores.shape[1]
+        sums = np.bincount(batch.edge_cells, weights=log_probs.cpu().numpy(), minlength=len(batch.rows) * n_labels)
+        self.scores[[row.place for row in batch.rows]] = sums.reshape(-1, n_labels)
+
+
+def _backbone(loaded: LoadedModel) -> Any:
+    """The model without its language-model head."""
+    model: Any = loaded.base_model
+    peft = getattr(loaded.model, "active_peft_config", None)
+    if peft is not None and peft.is_prompt_learning:
+        raise UnsupportedModelError(f"{peft.peft_type.value} adapters put virtual tokens before the prompt")
+    if not model._can_set_attn_implementation():
+        raise UnsupportedModelError(f"{type(model).__name__} doesn't attend through transformers' attention interface")
+    inner = [child for child in model.children() if isinstance(child, PreTrainedModel)]
+    if len(inner) != 1:
+        raise UnsupportedModelError(f"{type(model).__name__} has {len(inner)} inner models beside its head")
+    backbone = inner[0]
+    if "position_ids" not in inspect.signature(backbone.forward).parameters:
+        raise UnsupportedModelError(f"{type(backbone).__name__} takes no position ids")
+    return backbone
+
+
+def _packed(n_documents: int, longest: int, total: int) -> int:
+    """Tokens of a packed batch; documents are padded for attention alone, which is bounded too."""
+    return max(total, n_documents * longest // 2)
+
+
+def _continued(before: tuple[Tensor, Tensor] | None, new: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    if before is None or before[0].shape[2] == 0:
+        return new
+    return torch.cat([before[0], new[0]], dim=2), torch.cat([before[1], new[1]], dim=2)
