@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sft.inference.label_tree import IntArray
 from sft.inference.row_logsumexp import chosen_log_probs
+from sft.inference.triton_support import runs_triton
 
 
 class LanguageHead:
@@ -25,7 +26,11 @@ class LanguageHead:
         self._scale: float = getattr(config, "logit_scale", None) or getattr(config, "lm_head_multiplier", None) or 1.0
         self._scale /= getattr(config, "logits_scaling", None) or 1.0
         self._softcap: float | None = getattr(config, "final_logit_softcapping", None)
-        self.vocabulary: int = self._projection.weight.shape[0]
+
+    def bytes_per_row(self, hidden: Tensor) -> int:
+        """What the logits of one row take, and their log-softmax where no kernel spares it."""
+        size = hidden.dtype.itemsize if runs_triton(hidden) else hidden.dtype.itemsize + 4
+        return size * int(self._projection.weight.shape[0])
 
     def log_probs(
         self, hidden: Tensor, scored: IntArray, rows: IntArray, tokens: IntArray, *, rows_at_once: int

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 # A document of several rows is attended to as a whole, so it should be much shorter than a batch.
 _DOCUMENTS_PER_PASS = 4
+_SHARE_OF_LOGITS = 4
 # cuDNN plans its attention anew for every shape.
 _CUDA_MULTIPLE = 512
 
@@ -99,9 +100,9 @@ class TreeEngine:
         return hidden[0]
 
     def log_probs(self, hidden: Tensor, batch: PackedBatch, budget: int) -> Tensor:
-        """[E], of the batch's edges. Logits take no more memory at a time than a layer's activations do."""
-        bytes_per_row = self._head.vocabulary * (hidden.dtype.itemsize + 4)
-        at_once = max(16, budget * activation_bytes_per_token(self._loaded) // bytes_per_row)
+        """[E], of the batch's edges. Logits take less memory at a time than a layer's activations did."""
+        available = budget * activation_bytes_per_token(self._loaded) // _SHARE_OF_LOGITS
+        at_once = max(16, available // self._head.bytes_per_row(hidden))
         return self._head.log_probs(hidden, batch.scored, batch.edge_rows, batch.edge_tokens, rows_at_once=at_once)
 
 
