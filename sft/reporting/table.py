@@ -74,8 +74,8 @@ def report_table(records: Iterable[RunRecord]) -> ReportTable:
     configs: dict[str, dict[str, Any]] = {}
     for record in records:
         config = ExperimentConfig.model_validate(record.config)
-        trains = record.training is not None or config.has_shots
-        identity = configuration_id(config, trains=trains)
+        trains = _trained(record, config)
+        identity = configuration_id(config, trains=trains) + (record.model.get("adapter") or "")
         groups.setdefault(identity, []).append(_run_row(record, config))
         configs[identity] = flat_config(config, trains=trains)
     groups = _told_apart(groups, configs)
@@ -141,14 +141,19 @@ def _order(setting: Any) -> tuple[int, float, str]:
     return (0, 0.0, "") if setting is None else (2, 0.0, str(setting))
 
 
+def _trained(record: RunRecord, config: ExperimentConfig) -> bool:
+    """Whether the run trained an adapter, or would have, had it not failed."""
+    return record.training is not None or (record.status == "failed" and config.has_shots)
+
+
 def _run_row(record: RunRecord, config: ExperimentConfig) -> RunRow:
-    trained = record.training is not None or (record.status == "failed" and config.has_shots)
+    settings = settings_of(config, trained=_trained(record, config))
     return RunRow(
         name=record.name,
         run_id=record.run_id,
         seed=record.seed,
         status=record.status,
-        settings=settings_of(config, trained=trained),
+        settings={**settings, "checkpoint": record.model.get("adapter")},
         metrics=_scalars(record.results),
         baselines={name: _scalars(values) for name, values in record.baselines.items()},
         seconds=record.timings.get("total"),

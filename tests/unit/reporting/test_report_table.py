@@ -93,6 +93,20 @@ def test_a_zero_shot_run_that_failed_shows_no_settings_of_training() -> None:
     assert [row["adapter"] for row in cells(table)] == ["–", "lora"]
 
 
+def test_trained_untrained_and_adapter_runs_of_one_config_are_three_configurations() -> None:
+    """`evaluate` of the bare model, `run-experiment`, and `evaluate --checkpoint`, all with the same file."""
+    bare = finished(0.25, training=None)
+    adapter = finished(0.5, training=None, model={"base": "some/model", "adapter": "outputs/a"})
+    table = report_table([bare, finished(0.75), adapter])
+    assert {row["accuracy"] for row in cells(table)} == {"0.250", "0.500", "0.750"}
+    assert {(row["adapter"], row["checkpoint"]) for row in cells(table)} == {
+        ("–", "–"),
+        ("lora", "–"),
+        ("–", "outputs/a"),
+    }
+    assert table.constant["learning rate"] == 1e-3
+
+
 def test_settings_that_only_trained_runs_have_are_constant_where_those_agree() -> None:
     table = report_table([finished(0.1, config=shots(0)), finished(0.2, config=shots(4))])
     assert table.constant["learning rate"] == 1e-3
