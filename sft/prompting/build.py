@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sft.config.schema import PromptingConfig
 from sft.data.example import Example, LabelSet
 from sft.errors import PromptError
-from sft.prompting.encoder import TextEncoder
+from sft.prompting.encoder import Piece, TextEncoder
 from sft.prompting.format import Demonstration, PromptFormat
 from sft.prompting.limits import Fitted, TruncationCounts, fit
 
@@ -75,6 +75,17 @@ class PromptBuilder:
 
         return self._label_parts(*self._fit(example, shown, length))
 
+    def premise_prompt(self, text: str) -> LabelPrompt:
+        """A text as the whole prompt, with the tokens of every label. Raises `PromptError` beyond the limit."""
+        made = self._with_labels(self._format.alone(text))
+        length = len(made.prompt) + max(map(len, made.labels)) + 1
+        if self._limit is not None and length > self._limit:
+            raise PromptError(
+                f"inference.pmi_premise needs {length} tokens with the longest label, the limit is {self._limit}",
+                "shorten it",
+            )
+        return made
+
     def generation_prompt(self, example: Example, shown: Sequence[Example], max_new_tokens: int) -> list[int]:
         """The prompt of a row; the limit holds for prompt plus `max_new_tokens`."""
 
@@ -95,7 +106,9 @@ class PromptBuilder:
         return self._encoder.count(self._format.answer(self._whole_answer(example))) + 1
 
     def _label_parts(self, demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> LabelPrompt:
-        pieces = self._format.prompt(demonstrations, inputs)
+        return self._with_labels(self._format.prompt(demonstrations, inputs))
+
+    def _with_labels(self, pieces: Sequence[Piece]) -> LabelPrompt:
         prompt, labels = self._encoder.encode_answers(pieces, self._label_answers)
         return LabelPrompt(self._format.prefix_ids + prompt, labels)
 

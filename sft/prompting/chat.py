@@ -51,7 +51,7 @@ class ChatFormat:
         self._instruction = instruction
         self._template_args = template_args
         self._template = _with_fixed_date(tokenizer.get_chat_template())
-        self._skeletons: dict[int, list[str]] = {}
+        self._skeletons: dict[tuple[int, bool], list[str]] = {}
         self._system_role = bool(instruction) and self._takes_system_role()
         self._header, self._answer_prefix, end = self._around_the_answer()
         self.prefix_ids: list[int] = []
@@ -65,17 +65,20 @@ class ChatFormat:
         contents[f"user{len(demonstrations)}"] = _content(query)
         if self._instruction and not self._system_role:
             contents["user0"] = f"{self._instruction}\n\n{contents['user0']}"
-        parts = self._skeleton(len(demonstrations))
-        # re.split with one group alternates: scaffolding, slot, scaffolding, …
-        return [Piece(contents[part], True) if i % 2 else Piece(part, False) for i, part in enumerate(parts) if part]
+        return _filled(self._skeleton(len(demonstrations), self._system_role), contents)
+
+    def alone(self, text: str) -> list[Piece]:
+        """The text as the only user turn."""
+        return _filled(self._skeleton(0, system_role=False), {"user0": text})
 
     def answer(self, text: str) -> str:
         return self._answer_prefix + text.strip()
 
-    def _skeleton(self, n_demonstrations: int) -> list[str]:
+    def _skeleton(self, n_demonstrations: int, system_role: bool) -> list[str]:
         """The rendered prompt split at its slots; ends with what precedes the answer."""
-        if n_demonstrations not in self._skeletons:
-            messages = self._messages(n_demonstrations, self._system_role)
+        key = (n_demonstrations, system_role)
+        if key not in self._skeletons:
+            messages = self._messages(n_demonstrations, system_role)
             parts = _SLOT.split(self._render(messages, add_generation_prompt=True))
             expected = sorted(_SLOT.findall("".join(message["content"] for message in messages)))
             if sorted(parts[1::2]) != expected or parts[-2] != f"user{n_demonstrations}":
@@ -83,8 +86,8 @@ class ChatFormat:
                     "the chat template drops, repeats or reorders messages, so prompts can't be built from it",
                     'borrow another template with model.chat_template_from, or set prompting.format to "plain"',
                 )
-            self._skeletons[n_demonstrations] = [*parts[:-1], self._header]
-        return self._skeletons[n_demonstrations]
+            self._skeletons[key] = [*parts[:-1], self._header]
+        return self._skeletons[key]
 
     def _takes_system_role(self) -> bool:
         try:
@@ -145,6 +148,11 @@ def _with_fixed_date(template: str) -> str:
     codes = "".join(f"|replace('%{code}', '{_FIXED_DATE.strftime('%' + code)}')" for code in _DATE_CODES)
     # The line end is the one that Jinja removes after a block.
     return f"{{% macro strftime_now(format) %}}{{{{ format{codes} }}}}{{% endmacro %}}\n{template}"
+
+
+def _filled(skeleton: Sequence[str], contents: Mapping[str, str]) -> list[Piece]:
+    # re.split with one group alternates: scaffolding, slot, scaffolding, …
+    return [Piece(contents[part], True) if i % 2 else Piece(part, False) for i, part in enumerate(skeleton) if part]
 
 
 def _content(inputs: Mapping[str, str]) -> str:

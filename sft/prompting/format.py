@@ -31,6 +31,10 @@ class PromptFormat(Protocol):
         """Everything before the answer."""
         ...
 
+    def alone(self, text: str) -> list[Piece]:
+        """A text as the whole prompt, without instruction and columns."""
+        ...
+
     def answer(self, text: str) -> str:
         """An answer as it is written after the prompt."""
         ...

@@ -50,6 +50,9 @@ class PlainFormat:
             pieces.append(Piece(self.answer(demonstration.answer) + SEPARATOR, is_data=True))
         return pieces + self._filled(query)
 
+    def alone(self, text: str) -> list[Piece]:
+        return [Piece(text, is_data=True)]
+
     def answer(self, text: str) -> str:
         return text if text.startswith(" ") else self._answer_prefix + text
 
