@@ -72,9 +72,10 @@ class InContextExamples:
     """The in-context examples of each prompt of a run, drawn from its label pool.
 
     per_group: examples per label (in total for generation). Every prompt of a run shows the same number of each label,
-    so that the number says nothing about a training row's own label: for training rows, which are never shown to
-    themselves, a label with no row to spare is shown once less to all of them. The last example stands nearest to the
-    query. Fewer rows than asked for: all are used, with a warning.
+    so that the number says nothing about a training row's own label: for training rows (of which the shots that a
+    calibration learns from are a kind), which are never shown to themselves, a label with no row to spare is shown once
+    less to all of them. The last example stands nearest to the query. Fewer rows than asked for: all are used, with a
+    warning.
     """
 
     def __init__(
@@ -83,17 +84,17 @@ class InContextExamples:
         labels: LabelSet | None,
         per_group: int,
         *,
-        purpose: Literal["training", "inference"],
+        purpose: Literal["training", "inference", "calibration"],
         sampling: Literal["fixed", "per_prompt"],
         seed: int,
     ) -> None:
         self._groups = _by_label(pool, labels)
         self._seed = seed
         self._sampling = sampling
-        self._training = purpose == "training"
+        self._leaves_out = purpose != "inference"
         order = np.random.default_rng([seed, _ORDER_STREAM])
         self._position = {example.row: i for i, example in enumerate(_shuffled(pool, order))}
-        spare = 1 if self._training else 0
+        spare = 1 if self._leaves_out else 0
         self.counts = {name: max(0, min(per_group, len(rows) - spare)) for name, rows in self._groups.items()}
         for name, count in self.counts.items():
             if count < per_group:
@@ -108,12 +109,12 @@ class InContextExamples:
 
     def for_query(self, query: Example) -> list[Example]:
         """The examples to show before `query`, the nearest last; never a training row itself."""
-        excluded = query.row if self._training else None
+        excluded = query.row if self._leaves_out else None
         groups = {name: [e for e in rows if e.row != excluded] for name, rows in self._groups.items()}
         if self._sampling == "fixed":
             chosen = [example for name, rows in groups.items() for example in rows[: self.counts[name]]]
             return sorted(chosen, key=lambda example: self._position[example.row])
-        generator = np.random.default_rng([self._seed, _PER_PROMPT_STREAM, int(self._training), query.row])
+        generator = np.random.default_rng([self._seed, _PER_PROMPT_STREAM, int(self._leaves_out), query.row])
         drawn = [e for name, rows in groups.items() for e in _shuffled(rows, generator)[: self.counts[name]]]
         return _shuffled(drawn, generator)
 

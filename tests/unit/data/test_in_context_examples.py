@@ -19,12 +19,13 @@ POOL = make_examples([0, 1, 2, 2, 1, 0, 0, 1, 2, 1, 2, 0])
 UNEVEN = make_examples([0, 1, 0, 2, 1, 0])
 TEST = make_examples([0, 1, 2, 0], first_row=0)
 Sampling = Literal["fixed", "per_prompt"]
+Purpose = Literal["training", "inference", "calibration"]
+# Prompts of training rows themselves.
+OF_TRAINING_ROWS: list[Purpose] = ["training", "calibration"]
 SAMPLINGS: list[Sampling] = ["fixed", "per_prompt"]
 
 
-def examples(
-    purpose: Literal["training", "inference"], per_group: int, *, pool: list[Example] = POOL, **changes: Any
-) -> InContextExamples:
+def examples(purpose: Purpose, per_group: int, *, pool: list[Example] = POOL, **changes: Any) -> InContextExamples:
     options: dict[str, Any] = {"purpose": purpose, "sampling": "fixed", "seed": 13, **changes}
     return InContextExamples(pool, LABELS, per_group, **options)
 
@@ -33,13 +34,14 @@ def rows(shown: list[Example]) -> list[int]:
     return [example.row for example in shown]
 
 
+@pytest.mark.parametrize("purpose", OF_TRAINING_ROWS)
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("pool", [POOL, UNEVEN], ids=["even", "uneven"])
 @pytest.mark.parametrize("per_group", [1, 2, 3, 4, 9])
 def test_a_training_row_is_never_shown_to_itself_nor_twice(
-    pool: list[Example], per_group: int, sampling: Sampling
+    pool: list[Example], per_group: int, sampling: Sampling, purpose: Purpose
 ) -> None:
-    shown = examples("training", per_group, pool=pool, sampling=sampling)
+    shown = examples(purpose, per_group, pool=pool, sampling=sampling)
     for query in pool:
         found = rows(shown.for_query(query))
         assert query.row not in found
@@ -47,14 +49,15 @@ def test_a_training_row_is_never_shown_to_itself_nor_twice(
         assert set(found) <= set(rows(pool))
 
 
+@pytest.mark.parametrize("purpose", OF_TRAINING_ROWS)
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("pool", [POOL, UNEVEN], ids=["even", "uneven"])
 @pytest.mark.parametrize("per_group", [1, 2, 3, 4, 9])
 def test_label_counts_in_training_prompts_say_nothing_of_a_row(
-    pool: list[Example], per_group: int, sampling: Sampling
+    pool: list[Example], per_group: int, sampling: Sampling, purpose: Purpose
 ) -> None:
     """Were a row's own label shown once less to it alone, a model could count labels instead of reading."""
-    shown = examples("training", per_group, pool=pool, sampling=sampling)
+    shown = examples(purpose, per_group, pool=pool, sampling=sampling)
     counts = {tuple(sorted(Counter(e.label for e in shown.for_query(query)).items())) for query in pool}
     assert len(counts) == 1
     sizes = Counter(LABELS.names[e.label] for e in pool if e.label is not None)
@@ -71,8 +74,8 @@ def test_test_rows_see_the_pool_only_even_where_row_numbers_agree(sampling: Samp
         assert all(any(example is member for member in POOL) for example in found)
 
 
-@pytest.mark.parametrize("purpose", ["training", "inference"])
-def test_in_context_examples_are_counted_per_label(purpose: Literal["training", "inference"]) -> None:
+@pytest.mark.parametrize("purpose", ["training", "inference", "calibration"])
+def test_in_context_examples_are_counted_per_label(purpose: Purpose) -> None:
     shown = examples(purpose, 2)
     assert shown.counts == {"a": 2, "b": 2, "c": 2}
     assert len(shown) == len(shown.for_query(POOL[0])) == 6
