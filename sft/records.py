@@ -1,7 +1,8 @@
 """The record of one run: everything that a report or a sceptical reader needs, in one folder.
 
-`<results path>/<slug>-<run id>/` holds `items.jsonl` (one row per test item), `run.log` and, last, `record.json`: the
-run is complete when that file is renamed into place. Nothing here knows how a run is made.
+`<results path>/<slug>-<run id>/` holds `items.jsonl` (one row per test item), for scored labels `support.jsonl` (one
+row per input that was scored beside them, for calibration), `run.log` and, last, `record.json`: the run is complete
+when that file is renamed into place. Nothing here knows how a run is made.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sft.errors import SftError
 SCHEMA_VERSION = 1
 RECORD_FILE = "record.json"
 ITEMS_FILE = "items.jsonl"
+SUPPORT_FILE = "support.jsonl"
 LOG_FILE = "run.log"
 
 # Only between line breaks, which no JSON string holds.
@@ -100,16 +102,32 @@ def find_records(results_path: Path) -> Iterator[tuple[Path, RunRecord]]:
 
 def write_items(folder: Path, items: Iterable[Mapping[str, Any]]) -> Path:
     """Write one JSON object a line, by rename."""
-    path = folder / ITEMS_FILE
-    text = "".join(json.dumps(_finite(dict(item)), ensure_ascii=False) + "\n" for item in items)
-    write_text(path, text)
-    return path
+    return _write_lines(folder / ITEMS_FILE, items)
 
 
 def read_items(folder: Path) -> list[dict[str, Any]]:
+    return _read_lines(folder / ITEMS_FILE)
+
+
+def write_support(folder: Path, inputs: Iterable[Mapping[str, Any]]) -> Path:
+    """Like `write_items`, for the inputs that were scored beside the test rows."""
+    return _write_lines(folder / SUPPORT_FILE, inputs)
+
+
+def read_support(folder: Path) -> list[dict[str, Any]]:
+    """None are there where labels weren't scored."""
+    path = folder / SUPPORT_FILE
+    return _read_lines(path) if path.exists() else []
+
+
+def _write_lines(path: Path, items: Iterable[Mapping[str, Any]]) -> Path:
+    write_text(path, "".join(json.dumps(_finite(dict(item)), ensure_ascii=False) + "\n" for item in items))
+    return path
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
     # Only "\n" ends a line here: str.splitlines would also split at U+2028, which JSON leaves unescaped.
-    lines = (folder / ITEMS_FILE).read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines if line]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def write_json(path: Path, value: Any) -> None:

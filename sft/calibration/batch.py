@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-from sft.calibration.base import Scores, calibration_registry
+from sft.calibration.base import Adjusted, Needs, Scores, Support, calibration_registry
 from sft.errors import SftError
 from sft.inference.scores import log_softmax
+
+EstimateOn = Literal["test", "unlabelled"]
 
 
 @calibration_registry.register("batch")
 class BatchCalibration:
-    """Remove the mean over all test inputs.
+    """Remove the mean over many inputs.
 
-    space `log`: subtract the mean of the log-softmax scores; `probability`: divide by the mean probability.
-    Transductive: the unlabelled test inputs are used together, and an imbalanced test set is pulled towards balance.
+    space `log`: subtract the mean of the log-softmax scores; `probability`: divide by the mean probability. estimate_on
+    `test`: the mean is over the test rows, so the method is transductive, and an imbalanced test set is pulled towards
+    balance. `unlabelled`: over the rows of the file `unlabelled_path`, which needs the input columns only.
     """
 
-    transductive = True
-
-    def __init__(self, *, space: Literal["log", "probability"] = "log") -> None:
-        if space not in ("log", "probability"):
-            raise ValueError(f"space must be 'log' or 'probability', got {space!r}")
+    def __init__(
+        self,
+        *,
+        space: Literal["log", "probability"] = "log",
+        estimate_on: EstimateOn = "test",
+        unlabelled_path: str | None = None,
+    ) -> None:
         self._space = space
+        self.transductive = estimate_on == "test"
+        self.needs = Needs(unlabelled=unlabelled_file(estimate_on, unlabelled_path))
 
-    def content_free_inputs(self) -> Sequence[str]:
-        return []
-
-    def adjust(self, scores: Scores, content_free: Scores) -> Scores:
-        if len(scores) < 2:
-            raise SftError(
-                "batch calibration needs several test rows, got 1", "use another calibration for single rows"
-            )
-        log_probs = log_softmax(scores)
+    def adjust(self, scores: Scores, support: Support) -> Adjusted:
+        log_probs = log_softmax(several(scores if self.transductive else support.unlabelled))
         if self._space == "log":
             mean: Scores = log_probs.mean(axis=0)
         else:
             mean = np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
-        return log_probs - mean
+        return Adjusted(log_softmax(scores) - mean, {})
+
+
+def unlabelled_file(estimate_on: EstimateOn, path: str | None) -> str | None:
+    """The path. Raises `ValueError` where `estimate_on` and the path don't go together."""
+    if (estimate_on == "unlabelled") != (path is not None):
+        given = "missing" if path is None else f"given ({path!r})"
+        raise ValueError(f"unlabelled_path is {given}, and estimate_on is {estimate_on!r}: the two go together")
+    return path
+
+
+def several(rows: Scores) -> Scores:
+    """The same rows. Raises `SftError` for fewer than two, of which a mean says nothing."""
+    if len(rows) < 2:
+        raise SftError(
+            f"batch calibration needs several rows to estimate the bias on, got {len(rows)}",
+            "use another calibration for single rows, or estimate_on: unlabelled",
+        )
+    return rows

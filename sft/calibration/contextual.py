@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from sft.calibration.base import Scores, calibration_registry
+from sft.calibration.base import CONTENT_FREE, Adjusted, Needs, Prior, Scores, Support, calibration_registry
+
+_OF_THE_PAPER = list(CONTENT_FREE)
 
 
 @calibration_registry.register("contextual")
@@ -14,21 +17,21 @@ class ContextualCalibration:
     """Divide by what the model says of content-free inputs: `p(y|x) / p_cf(y)`, renormalised.
 
     `p_cf` is the normalised mean of the unnormalised label probabilities `exp S` of the content-free inputs. The paper
-    reports `softmax(W p)`, which has the same argmax but distorts confidences.
+    reports `softmax(W p)`, which has the same argmax but distorts confidences. prior `per_prompt`: every test row has a
+    `p_cf` of its own, from its own in-context examples (`prompting.icl_sampling: per_prompt`).
     """
 
     transductive = False
 
-    def __init__(self, *, content_free_inputs: Sequence[str] = ("N/A", "", "[MASK]")) -> None:
-        is_list = isinstance(content_free_inputs, (list, tuple))
-        if not is_list or not content_free_inputs or not all(isinstance(text, str) for text in content_free_inputs):
-            raise ValueError(f"content_free_inputs must be a list of at least one text, got {content_free_inputs!r}")
-        self._inputs = list(content_free_inputs)
+    def __init__(
+        self,
+        *,
+        content_free_inputs: Annotated[list[str], Field(min_length=1)] = _OF_THE_PAPER,
+        prior: Prior = "shared",
+    ) -> None:
+        self.needs = Needs(content_free=tuple(content_free_inputs), per_prompt=prior == "per_prompt")
 
-    def content_free_inputs(self) -> Sequence[str]:
-        return self._inputs
-
-    def adjust(self, scores: Scores, content_free: Scores) -> Scores:
+    def adjust(self, scores: Scores, support: Support) -> Adjusted:
         # Normalising p_cf adds a constant to a row, which the softmax removes.
-        prior: Scores = np.logaddexp.reduce(content_free, axis=0)
-        return scores - prior
+        prior: Scores = np.logaddexp.reduce(support.content_free, axis=-2)
+        return Adjusted(scores - prior, {})

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from sft.config.arguments import generation_arguments, lora_arguments, quantization_classes, trainer_arguments
-from sft.config.schema import ExperimentConfig
+from sft.config.schema import ExperimentConfig, InferenceConfig
 from sft.errors import Problem
 from sft.registry import unknown_name_fix
 
@@ -18,6 +18,8 @@ _REQUIRED = {
     "run-experiment": ("dataset", "model", "prompting", "inference"),
     "run-experiments": ("dataset", "model", "prompting", "inference"),
 }
+
+_ABOUT_LABEL_SCORES = ("calibration", "score_normalization", "pmi_premise", "score_shots", "folds")
 
 _OWNED_MODEL_ARGS = {
     "quantization_config": "write model.quantization",
@@ -178,8 +180,13 @@ def _check_inference(config: ExperimentConfig) -> list[Problem]:
     problems += _owned(args, _OWNED_GENERATION_ARGS, "inference.generation_args")
     is_classification = config.dataset.task_type == "classification"
     scores_labels = is_classification and inference.method == "logits"
-    if inference.calibration is not None and not scores_labels:
-        problems.append(Problem("inference.calibration", "adjusts label scores, and this run has none", "remove it"))
+    if not scores_labels:
+        defaults = InferenceConfig()
+        problems += [
+            Problem(f"inference.{name}", "is about label scores, and this run has none", "remove it")
+            for name in _ABOUT_LABEL_SCORES
+            if getattr(inference, name) != getattr(defaults, name)
+        ]
     if config.dataset.labels is not None and not is_classification:
         problems.append(Problem("dataset.labels", "is for classification", "remove it, or change dataset.task_type"))
     return problems

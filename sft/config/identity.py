@@ -35,13 +35,18 @@ _PRESENTATION_ARGS = frozenset(
 
 
 def run_id(
-    config: ExperimentConfig, data_fingerprint: str | None, *, trains: bool, checkpoint_fingerprint: str | None = None
+    config: ExperimentConfig,
+    data_fingerprint: str | None,
+    *,
+    trains: bool,
+    checkpoint_fingerprint: str | None = None,
+    unlabelled_fingerprint: str | None = None,
 ) -> str:
     """12 hexadecimal digits of the hash of what determines a run.
 
     data_fingerprint: of the rows (None where they couldn't be loaded). trains: whether the run trains an adapter (a
     run that doesn't is the same whatever `lora` and `training` say). checkpoint_fingerprint: of the adapter weights
-    that are evaluated, where there are any.
+    that are evaluated, where there are any. unlabelled_fingerprint: of the file that the calibration reads, likewise.
     """
     identity = {
         "config": canonical(config, trains=trains),
@@ -49,6 +54,8 @@ def run_id(
         "checkpoint": checkpoint_fingerprint,
         "schema": SCHEMA_VERSION,
     }
+    if unlabelled_fingerprint is not None:
+        identity["unlabelled"] = unlabelled_fingerprint
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -69,8 +76,8 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         values["adapter"] = adapter.model_dump(mode="json")
         values["training"] = {**training.model_dump(mode="json"), "trainer_args": args}
         values["train_seed"] = config.seed_for("train")
-    # Whichever way labels are scored, the scores are the same.
-    values["inference"] = config.inference_or_default.model_dump(mode="json", exclude={"scorer"})
+    # Whichever way labels are scored, the scores are the same; `score_shots` decides what is stored beside the results.
+    values["inference"] = config.inference_or_default.model_dump(mode="json", exclude={"scorer", "score_shots"})
     values["data_seed"] = config.seed_for("data")
     values["icl_seed"] = config.seed_for("icl")
     result = _plain_numbers(values)

@@ -160,7 +160,29 @@ class InferenceConfig(Section):
         description="How labels are scored; all ways give the same scores. `auto`: the fastest that agrees with "
         "`naive` on two prompts of the task.",
     )
-    calibration: MethodConfig | None = Field(default=None, description="Adjusts label scores.")
+    score_normalization: str = Field(
+        default="none",
+        description="What is done to label scores first: `none` (sum), `tokens`, `characters`, `bytes` (mean), `pmi`, "
+        "`calibrated_tokens`.",
+    )
+    pmi_premise: str | None = Field(
+        default=None,
+        description="What `pmi` compares with: a text that is then the whole prompt; null = the prompt with empty "
+        "inputs.",
+    )
+    calibration: MethodConfig | None = Field(
+        default=None,
+        description="What is done to them next: `contextual`, `domain`, `batch`, `batch_adjustable` or `temperature`.",
+    )
+    score_shots: bool = Field(
+        default=False,
+        description="Also score the shots, each by a model that hasn't seen its label, and store that for calibrations "
+        "that use labels. Done anyway where `calibration` is one.",
+    )
+    folds: Annotated[int, Field(ge=2)] = Field(
+        default=5,
+        description="Adapters trained to score the shots of a run that trains, each without its part of them.",
+    )
     label_end: Literal["auto", "eot", "none"] = Field(
         default="auto",
         description="Whether the end-of-turn token is scored after a label. `auto`: with a chat template, or where "

@@ -55,18 +55,21 @@ def load_task(config: ExperimentConfig) -> TaskData:
         test_rows=splits["test"],
         duplicates=duplicates,
         duplicates_dropped=config.dataset.deduplicate,
-        fingerprint=_fingerprint((train, test), labels),
+        fingerprint=fingerprint((train, test), labels),
     )
 
 
-def load_unlabelled(path: str, config: ExperimentConfig) -> tuple[list[Example], Dataset]:
-    """The rows of one file to predict, which need only the input columns; and the rows with all their columns."""
-    rows = load_file(path, "--input", config.dataset)
+def load_unlabelled(path: str, config: ExperimentConfig, key: str = "--input") -> tuple[list[Example], Dataset]:
+    """The rows of one file, which need only the input columns; and the rows with all their columns.
+
+    key: what gave the path, for error messages.
+    """
+    rows = load_file(path, key, config.dataset)
     columns = config.prompting.input_columns
-    check_columns(rows.column_names, columns, f"--input {path!r}")
+    check_columns(rows.column_names, columns, f"{key} {path!r}")
     examples = [Example(i, inputs) for i, inputs in enumerate(_input_texts(rows, columns))]
     if not examples:
-        raise DataError(f"--input {path!r} has no rows")
+        raise DataError(f"{key} {path!r} has no rows")
     return examples, rows
 
 
@@ -121,7 +124,7 @@ def _input_texts(rows: Dataset, columns: Sequence[str]) -> list[Mapping[str, str
     return [dict(zip(columns, values, strict=True)) for values in zip(*texts, strict=True)]
 
 
-def _fingerprint(splits: Sequence[list[Example]], labels: LabelSet | None) -> str:
+def fingerprint(splits: Sequence[list[Example]], labels: LabelSet | None) -> str:
     """SHA-256 over what prompts and evaluation read of every row, in order; and the labels' names."""
     digest = hashlib.sha256()
     digest.update(json.dumps(labels.names if labels else None).encode())

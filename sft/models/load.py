@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import tempfile
@@ -60,6 +61,13 @@ class LoadedModel:
             "attention": getattr(config, "_attn_implementation", None),
             "max_positions": self.max_positions,
         }
+
+
+def free_memory() -> None:
+    """Give back what models that nobody refers to any more held, before the next one is loaded."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def main_device() -> torch.device:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sft.calibration import Calibration, calibration_registry
+from sft.calibration import Needs
+from sft.calibration.scored import ScoredInput
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
 from sft.data.sampling import InContextExamples
@@ -18,9 +18,12 @@ from sft.inference.generate import Generator
 from sft.inference.label_end import scored_end
 from sft.inference.label_scorer import LabelScorer
 from sft.inference.parse import INVALID, parse_label
-from sft.inference.scores import LabelScores, probabilities
 from sft.models.load import LoadedModel
+from sft.pipeline.answers import Answers
+from sft.pipeline.conclude import needs_of
+from sft.pipeline.label_scoring import LabelScoring
 from sft.pipeline.prepare import Prepared
+from sft.pipeline.support import SupportPrompt, shot_input, support_prompts
 from sft.progress import progress
 from sft.prompting.build import PromptBuilder
 from sft.prompting.choose import choose_format
@@ -29,26 +32,8 @@ from sft.prompting.format import PromptFormat
 
 logger = logging.getLogger(__name__)
 
-_CONTENT_FREE_ROW = 2**31 - 1
 _DEFAULT_NEW_TOKENS = 256
 _REFERENCES_MEASURED = 1000
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the model said of each row.
-
-    texts: the predicted label's name ("" for an answer that names none) or the generated text. label_indices: [N]
-    for classification. probabilities: [N, L] where labels were scored. generated: the raw text, where there is one.
-    report: how they were obtained, for the record.
-    """
-
-    texts: list[str]
-    label_indices: NDArray[np.int64] | None = None
-    probabilities: NDArray[np.float64] | None = None
-    scores: LabelScores | None = None
-    generated: list[str] | None = None
-    report: dict[str, Any] = field(default_factory=dict)
 
 
 class Answerer:
@@ -65,14 +50,20 @@ class Answerer:
         """Prompts of training rows, of at most `max_length` tokens with their answers."""
         return self._builder(max_length)
 
-    def answer(self, examples: Sequence[Example]) -> Answers:
-        """Answer every row. Prompts use in-context examples of the pool only."""
+    def answer(
+        self, examples: Sequence[Example], *, also: Sequence[Needs] = (), shots: Sequence[ScoredInput] | None = None
+    ) -> Answers:
+        """Answer every row. Prompts use in-context examples of the pool only.
+
+        also: what to score beside the rows though the config's own calibration doesn't need it. shots: the scores of
+        the shots, where other models had to give them; None where this model may.
+        """
         inference = self._config.inference_or_default
         builder = self._builder(inference.max_seq_length)
         shown = self._prepared.inference_examples()
         labels = self._prepared.labels
         if labels is not None and inference.method == "logits":
-            answers = self._score(examples, builder, shown, labels)
+            answers = self._score(examples, builder, shown, also, shots)
         else:
             answers = self._generate(examples, builder, shown, labels)
         warning = builder.counts.warning("inference")
@@ -88,60 +79,46 @@ class Answerer:
         prompting = self._config.prompting
         return PromptBuilder(self._encoder, self.format, prompting, self._prepared.labels, min(limits, default=None))
 
-    def _score(
-        self, examples: Sequence[Example], builder: PromptBuilder, shown: InContextExamples, labels: LabelSet
-    ) -> Answers:
+    def score_shots(self, shots: Sequence[Example]) -> list[ScoredInput]:
+        """Scores of labelled rows that this model wasn't trained on, after in-context examples of its own pool."""
+        builder = self._builder(self._config.inference_or_default.max_seq_length)
+        shown = self._prepared.inference_examples()
+        prompts = [
+            SupportPrompt(shot_input(shot, self._prepared), builder.label_prompt(shot, shown.for_query(shot)))
+            for shot in shots
+        ]
+        return self._label_scoring(builder).score([], prompts).support
+
+    def _label_scoring(self, builder: PromptBuilder) -> LabelScoring:
+        end = scored_end(self._config.inference_or_default.label_end, self.format, builder.bare_labels())
+        return LabelScoring(self._prepared, self._scorer(), end)
+
+    def _scorer(self) -> LabelScorer:
         inference = self._config.inference_or_default
-        bare = builder.bare_labels()
-        end = scored_end(inference.label_end, self.format, bare)
-        scorer = LabelScorer(self._loaded, inference.batch_size, inference.scorer)
+        return LabelScorer(self._loaded, inference.batch_size, inference.scorer)
+
+    def _score(
+        self,
+        examples: Sequence[Example],
+        builder: PromptBuilder,
+        shown: InContextExamples,
+        also: Sequence[Needs],
+        shots: Sequence[ScoredInput] | None,
+    ) -> Answers:
         prompts = [
             builder.label_prompt(example, shown.for_query(example))
             for example in progress(examples, "building prompts")
         ]
-        scores = scorer.score(prompts, end)
-        report: dict[str, Any] = {
-            "method": "logits",
-            "scorer": scorer.report(),
-            "label_end": "none" if end is None else "eot",
-            "label_tokens": [len(ids) for ids in bare.labels],
-            "calibration": None,
-        }
-        adjusted = scores.log_probs
-        if inference.calibration is not None:
-            calibration: Calibration = calibration_registry[inference.calibration.method](**inference.calibration.args)
-            content_free = self._content_free_scores(calibration, builder, shown, scorer, end)
-            adjusted = calibration.adjust(scores.log_probs, content_free)
-            report["calibration"] = {
-                **inference.calibration.model_dump(),
-                "transductive": calibration.transductive,
-                "content_free_scores": content_free.tolist(),
-            }
-        indices = adjusted.argmax(axis=1)
-        return Answers(
-            texts=[labels.names[i] for i in indices],
-            label_indices=indices,
-            probabilities=probabilities(adjusted),
-            scores=scores,
-            report=report,
-        )
-
-    def _content_free_scores(
-        self,
-        calibration: Calibration,
-        builder: PromptBuilder,
-        shown: InContextExamples,
-        scorer: LabelScorer,
-        end: int | None,
-    ) -> NDArray[np.float64]:
-        """Scores of the calibration's content-free inputs after the same instruction and in-context examples."""
-        columns = self._config.prompting.input_columns
-        texts = calibration.content_free_inputs()
-        examples = [Example(_CONTENT_FREE_ROW, dict.fromkeys(columns, text)) for text in texts]
-        if not examples:
-            return np.empty((0, len(self._prepared.labels or ())))
-        prompts = [builder.label_prompt(example, shown.for_query(example)) for example in examples]
-        return scorer.score(prompts, end).log_probs
+        needed = needs_of(self._config.inference_or_default)
+        if shots is not None:
+            needed, also = _without_shots(needed), _without_shots(also)
+        # A builder of its own, because what it cuts says nothing of the test rows.
+        other = self._builder(self._config.inference_or_default.max_seq_length)
+        beside = support_prompts(self._prepared, other, examples, shown, needed=needed, also=also)
+        answers = self._label_scoring(builder).answers(examples, prompts, beside, shots or ())
+        answers.report["label_tokens"] = [len(ids) for ids in builder.bare_labels().labels]
+        answers.report["support"]["truncation"] = other.counts.as_dict()
+        return answers
 
     def _generate(
         self, examples: Sequence[Example], builder: PromptBuilder, shown: InContextExamples, labels: LabelSet | None
@@ -178,3 +155,7 @@ class Answerer:
             return max(map(len, builder.bare_labels().labels)) + 1
         references = self._prepared.data.train[:_REFERENCES_MEASURED]
         return max((builder.answer_length(example) for example in references), default=_DEFAULT_NEW_TOKENS)
+
+
+def _without_shots(needs: Sequence[Needs]) -> list[Needs]:
+    return [replace(one, shots=False) for one in needs]

@@ -3,40 +3,74 @@
 from __future__ import annotations
 
 import inspect
+import typing
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from sft.adapters import adapter_registry
 from sft.calibration import calibration_registry
-from sft.config.schema import ExperimentConfig
+from sft.calibration.normalization import normalization_registry
+from sft.config.problems import problems_of
+from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.errors import Problem
 from sft.evaluation.metrics import check_metrics
-from sft.registry import unknown_name_fix
+from sft.registry import Registry, unknown_name_fix
+
+_CALIBRATION = "inference.calibration"
 
 
 def check_registered_names(config: ExperimentConfig) -> list[Problem]:
-    """Adapter, calibration and metrics: that they exist and take the arguments given."""
+    """Adapter, score normalisation, calibration and metrics: that they exist and take the arguments given."""
     problems = check_metrics(config.dataset.task_type, config.evaluation.metrics, config.evaluation.metric_args)
-    if config.adapter is not None and config.adapter.method not in adapter_registry:
-        fix = unknown_name_fix(config.adapter.method, adapter_registry)
-        problems.append(Problem("adapter.method", f"no adapter method is named {config.adapter.method!r}", fix))
-    return problems + _check_calibration(config)
+    if config.adapter is not None:
+        problems += _check_name("adapter.method", config.adapter.method, adapter_registry)
+    inference = config.inference_or_default
+    problems += _check_name("inference.score_normalization", inference.score_normalization, normalization_registry)
+    if inference.calibration is not None:
+        problems += check_calibration(inference.calibration)
+    return problems
 
 
-def _check_calibration(config: ExperimentConfig) -> list[Problem]:
-    spec = config.inference_or_default.calibration
-    if spec is None:
-        return []
-    key = "inference.calibration"
-    if spec.method not in calibration_registry:
-        fix = unknown_name_fix(spec.method, calibration_registry)
-        return [Problem(f"{key}.method", f"no calibration is named {spec.method!r}", fix)]
+def check_calibration(spec: MethodConfig) -> list[Problem]:
+    """The method's name, the names of its arguments, their types, and whether they go together."""
+    problems = _check_name(f"{_CALIBRATION}.method", spec.method, calibration_registry)
+    if problems:
+        return problems
     calibration = calibration_registry[spec.method]
     known = list(inspect.signature(calibration).parameters)
-    unknown = [name for name in spec.args if name not in known]
-    if unknown:
-        what = f"no argument of the calibration {spec.method!r}"
-        return [Problem(f"{key}.args.{name}", what, unknown_name_fix(name, known)) for name in unknown]
+    hints = _annotations(calibration) if known else {}
+    for name, value in spec.args.items():
+        key = f"{_CALIBRATION}.args.{name}"
+        if name not in known:
+            what = f"no argument of the calibration {spec.method!r}"
+            problems.append(Problem(key, what, unknown_name_fix(name, known)))
+        else:
+            problems += _check_value(key, value, hints[name])
+    if problems:
+        return problems
     try:
         calibration(**spec.args)
-    except (TypeError, ValueError) as error:
-        return [Problem(f"{key}.args", str(error))]
+    except ValueError as error:
+        return [Problem(f"{_CALIBRATION}.args", str(error))]
+    return []
+
+
+def _check_name(key: str, name: str, registry: Registry[Any]) -> list[Problem]:
+    if name in registry:
+        return []
+    return [Problem(key, f"no {registry.kind} is named {name!r}", unknown_name_fix(name, registry))]
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    """Argument → annotation, evaluated."""
+    constructor: Any = cls.__init__  # type: ignore[misc]  # of this very class, no subclass
+    return typing.get_type_hints(constructor, include_extras=True)
+
+
+def _check_value(key: str, value: Any, annotation: Any) -> list[Problem]:
+    try:
+        TypeAdapter(annotation).validate_python(value, strict=True)
+    except ValidationError as error:
+        return [problem._replace(key=key + problem.key) for problem in problems_of(error, value)]
     return []

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sft.calibration import Needs
+from sft.calibration.scored import ScoredInput
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example
 from sft.data.load import load_unlabelled
@@ -15,20 +18,22 @@ from sft.environment import environment
 from sft.errors import ModelError, SftError, TrainingError
 from sft.evaluation.baselines import classification_baselines
 from sft.evaluation.metrics import compute_metrics
-from sft.models.load import LoadedModel, load_model
+from sft.models.load import LoadedModel
 from sft.models.source import ADAPTER_CONFIG, ModelSource, adapter_fingerprint, find_model
-from sft.models.tokenizer import load_tokenizer
-from sft.pipeline.answer import Answerer, Answers
+from sft.pipeline.answer import Answerer
+from sft.pipeline.answers import Answers
+from sft.pipeline.model import load, train_on_pool
 from sft.pipeline.outcome import items_of, outcome_of
 from sft.pipeline.prepare import Prepared, prepare
 from sft.pipeline.recording import RunLog, make_folder, now, recording
+from sft.pipeline.shots import ShotPlan, plan_shots, score_in_folds
 from sft.pipeline.slug import slug
+from sft.pipeline.support import ALWAYS_STORED
 from sft.progress import hush_libraries
-from sft.records import RunRecord, write_items, write_record
+from sft.records import RunRecord, write_items, write_record, write_support
 from sft.training.arguments import trainer_config
 from sft.training.output import claim_output_dir, last_checkpoint, save_adapter
-from sft.training.sequences import training_sequences
-from sft.training.train import TrainingSummary, train_adapter
+from sft.training.train import TrainingSummary
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +75,8 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     checkpoint = last_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         logger.warning("--resume: there is no checkpoint in %s; training starts from the beginning", folder)
-    loaded = _load(config, source)
-    summary = _train(prepared, loaded, args, resume_from=checkpoint)[0]
+    loaded = load(config, source)
+    summary = train_on_pool(prepared, loaded, args, resume_from=checkpoint).summary
     save_adapter(loaded, folder)
     return Trained(folder, run_id, summary)
 
@@ -85,10 +90,15 @@ def evaluate(config: ExperimentConfig, results_path: str | Path, *, checkpoint: 
 
 
 class Started(NamedTuple):
-    """A run whose data is loaded and whose folder exists; no model yet."""
+    """A run whose data is loaded and whose folder exists; no model yet.
+
+    adapter_fingerprint: of the trained adapter that is evaluated. shots: how they will be scored, if they will.
+    """
 
     prepared: Prepared
     source: ModelSource
+    adapter_fingerprint: str | None
+    shots: ShotPlan | None
     run_id: str
     folder: Path
     log: RunLog
@@ -121,10 +131,11 @@ def start(
             _bare_model(source)
         with log.stage("data"):
             prepared = prepare(config)
+        shots = plan_shots(prepared, source, trains=trains)
     fingerprint = None if source.adapter is None else adapter_fingerprint(source.adapter)
     run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
     folder = make_folder(results_path / f"{slug(config)}-{run_id}", "--results-path")
-    return Started(prepared, source, run_id, folder, log, name)
+    return Started(prepared, source, fingerprint, shots, run_id, folder, log, name)
 
 
 def complete(started: Started) -> Run:
@@ -138,42 +149,48 @@ def complete(started: Started) -> Run:
             claim_output_dir(output_dir, started.run_id, config.model_dump(mode="json"), overwrite=False)
         with tempfile.TemporaryDirectory(prefix="sft-") as scratch:
             args = trainer_config(config, output_dir or Path(scratch), keep_checkpoints=output_dir is not None)
+            # Before the run's own model is in memory; training that one begins with seeding everything anew.
+            shots = _scores_of_shots(started)
             loaded = _load_timed(started)
             with started.log.stage("training"):
-                summary, report = _train(started.prepared, loaded, args)
+                trained = train_on_pool(started.prepared, loaded, args)
         if output_dir is not None:
             save_adapter(loaded, output_dir)
-        return _evaluate(started, loaded, training={**dataclasses.asdict(summary), **report})
+        return _evaluate(started, loaded, shots, training={**dataclasses.asdict(trained.summary), **trained.prompts})
 
 
-def _train(
-    prepared: Prepared, loaded: LoadedModel, args: Any, *, resume_from: Path | None = None
-) -> tuple[TrainingSummary, dict[str, Any]]:
-    config = prepared.config
-    adapter = config.adapter_spec
-    assert adapter is not None
-    builder = Answerer(prepared, loaded).training_builder(args.max_length)
-    shown = prepared.training_examples()
-    sequences = training_sequences(prepared.pool, shown, builder)
-    warning = builder.counts.warning("training")
-    if warning:
-        logger.warning(warning)
-    summary = train_adapter(loaded, adapter, args, sequences, resume_from=resume_from)
-    return summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()}
+def _scores_of_shots(started: Started) -> list[ScoredInput] | None:
+    if started.shots is None:
+        return None
+    with started.log.stage("folds"):
+        return score_in_folds(started.prepared, started.source, started.shots.folds)
 
 
-def _evaluate(started: Started, loaded: LoadedModel, training: dict[str, Any] | None = None) -> Run:
-    """Answer, compute the metrics, and write items and, last, the record."""
+def _evaluate(
+    started: Started,
+    loaded: LoadedModel,
+    shots: Sequence[ScoredInput] | None = None,
+    training: dict[str, Any] | None = None,
+) -> Run:
+    """Answer, compute the metrics, and write items and, last, the record.
+
+    shots: their scores, where other models had to give them.
+    """
     prepared, log = started.prepared, started.log
     config = prepared.config
+    also = [ALWAYS_STORED, Needs(shots=started.shots is not None)]
     with log.stage("inference"):
-        answers = Answerer(prepared, loaded).answer(prepared.test)
+        answers = Answerer(prepared, loaded).answer(prepared.test, also=also, shots=shots)
+    if started.shots is not None:
+        answers.report["scored_shots"] = started.shots.report(prepared)
     with log.stage("evaluation"):
         evaluation = config.evaluation
         results = compute_metrics(outcome_of(prepared, answers), evaluation.metrics, evaluation.metric_args)
         baselines = _baselines(prepared)
     log.finish()
     write_items(started.folder, items_of(prepared, answers))
+    if answers.support:
+        write_support(started.folder, (one.as_item() for one in answers.support))
     record = RunRecord(
         run_id=started.run_id,
         slug=slug(config),
@@ -185,7 +202,7 @@ def _evaluate(started: Started, loaded: LoadedModel, training: dict[str, Any] | 
         baselines=baselines,
         counts=prepared.counts(),
         data=prepared.data_report(),
-        model=loaded.describe(),
+        model={**loaded.describe(), "adapter_fingerprint": started.adapter_fingerprint},
         inference=answers.report,
         training=training,
         timings=log.timings,
@@ -222,13 +239,9 @@ def _bare_model(source: ModelSource) -> ModelSource:
     return source
 
 
-def _load(config: ExperimentConfig, source: ModelSource) -> LoadedModel:
-    return load_model(config.model, source, load_tokenizer(config.model, source))
-
-
 def _load_timed(started: Started) -> LoadedModel:
     with started.log.stage("model"):
-        return _load(started.prepared.config, started.source)
+        return load(started.prepared.config, started.source)
 
 
 def _warn_of_unused_adapter(config: ExperimentConfig, source: ModelSource) -> None:
@@ -261,6 +274,7 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
     source = find_model(config.model, checkpoint)
     _warn_of_unused_adapter(config, source)
     prepared = prepare(config)
+    plan_shots(prepared, source, trains=False)
     if input_path is None:
         rows = prepared.data.test_rows.select([example.row for example in prepared.test])
         return Unanswered(prepared, source, prepared.test, rows)
@@ -270,4 +284,4 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
 
 def answer_rows(unanswered: Unanswered) -> Answers:
     prepared = unanswered.prepared
-    return Answerer(prepared, _load(prepared.config, unanswered.source)).answer(unanswered.examples)
+    return Answerer(prepared, load(prepared.config, unanswered.source)).answer(unanswered.examples)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
-from sft.pipeline.answer import Answers
+from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
 
 
@@ -44,5 +45,10 @@ def items_of(prepared: Prepared, answers: Answers) -> Iterator[dict[str, Any]]:
             item["scores"] = answers.scores.log_probs[i].tolist()
             item["token_counts"] = answers.scores.token_counts[i].tolist()
         if answers.probabilities is not None:
-            item["probabilities"] = [round(float(p), 6) for p in answers.probabilities[i]]
+            item["probabilities"] = shown_probabilities(answers.probabilities[i])
         yield item
+
+
+def shown_probabilities(row: NDArray[np.float64]) -> list[float]:
+    """The probabilities of one row, in the precision that items have."""
+    return [round(float(p), 6) for p in row]

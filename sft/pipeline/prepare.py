@@ -3,53 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet, TaskData
-from sft.data.load import load_task
+from sft.data.load import fingerprint, load_task, load_unlabelled
+from sft.data.random_words import random_word_inputs
 from sft.data.sampling import InContextExamples, label_pool, select_test
+from sft.pipeline.conclude import needs_of
+
+
+class UnlabelledFile(NamedTuple):
+    """The inputs of a file that a calibration reads."""
+
+    path: str
+    examples: list[Example]
+    fingerprint: str
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The rows of a run: what it may learn from (`pool`) and what it is judged on (`test`)."""
+    """The rows of a run: what it may learn from (`pool`) and what it is judged on (`test`).
+
+    unlabelled: the file that the config's calibration reads, if it reads one.
+    """
 
     config: ExperimentConfig
     data: TaskData
     pool: list[Example]
     test: list[Example]
+    unlabelled: UnlabelledFile | None = None
 
     @property
     def labels(self) -> LabelSet | None:
         return self.data.labels
 
     def run_id(self, *, trains: bool, checkpoint_fingerprint: str | None = None) -> str:
-        return run_id(self.config, self.data.fingerprint, trains=trains, checkpoint_fingerprint=checkpoint_fingerprint)
+        return run_id(
+            self.config,
+            self.data.fingerprint,
+            trains=trains,
+            checkpoint_fingerprint=checkpoint_fingerprint,
+            unlabelled_fingerprint=None if self.unlabelled is None else self.unlabelled.fingerprint,
+        )
 
     def training_examples(self) -> InContextExamples:
         """The in-context examples of training prompts."""
-        per_group = self.config.training.icl_examples if self.config.training else 0
-        return InContextExamples(
-            self.pool,
-            self.labels,
-            per_group,
-            purpose="training",
-            sampling=self.config.prompting.icl_sampling,
-            seed=self.config.seed_for("icl"),
-        )
+        return self._in_context(self.config.training.icl_examples if self.config.training else 0, "training")
 
     def inference_examples(self) -> InContextExamples:
         """The in-context examples of test prompts."""
-        return InContextExamples(
-            self.pool,
-            self.labels,
-            self.config.inference_or_default.icl_examples,
-            purpose="inference",
-            sampling=self.config.prompting.icl_sampling,
-            seed=self.config.seed_for("icl"),
-        )
+        return self._in_context(self.config.inference_or_default.icl_examples, "inference")
+
+    def calibration_examples(self) -> InContextExamples:
+        """The in-context examples of prompts of the shots themselves: as of test prompts, without the shot."""
+        return self._in_context(self.config.inference_or_default.icl_examples, "calibration")
+
+    def random_inputs(self, count: int) -> list[dict[str, str]]:
+        """Inputs of random words of the training split."""
+        columns = self.config.prompting.input_columns
+        return random_word_inputs(self.data.train, columns, count, self.config.seed_for("icl"))
 
     def counts(self) -> dict[str, Any]:
         """What a record says of the rows."""
@@ -72,6 +86,18 @@ class Prepared:
             "test_row_numbers": [example.row for example in self.test],
         }
 
+    def _in_context(
+        self, per_group: int, purpose: Literal["training", "inference", "calibration"]
+    ) -> InContextExamples:
+        return InContextExamples(
+            self.pool,
+            self.labels,
+            per_group,
+            purpose=purpose,
+            sampling=self.config.prompting.icl_sampling,
+            seed=self.config.seed_for("icl"),
+        )
+
     def _label_budget(self) -> dict[str, int] | int:
         if self.labels is None:
             return len(self.pool)
@@ -86,4 +112,14 @@ def prepare(config: ExperimentConfig) -> Prepared:
         data=data,
         pool=label_pool(data.train, data.labels, config),
         test=select_test(data.test, data.labels, config.dataset.max_n_test),
+        unlabelled=_unlabelled(config),
     )
+
+
+def _unlabelled(config: ExperimentConfig) -> UnlabelledFile | None:
+    for needs in needs_of(config.inference_or_default):
+        if needs.unlabelled is not None:
+            key = "inference.calibration.args.unlabelled_path"
+            examples, _ = load_unlabelled(needs.unlabelled, config, key)
+            return UnlabelledFile(needs.unlabelled, examples, fingerprint([examples], None))
+    return None

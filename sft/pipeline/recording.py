@@ -72,9 +72,12 @@ def now() -> str:
 
 
 class _WarningCollector(logging.Handler):
+    """Each message once: trainings on folds repeat what the run's own training warns of."""
+
     def __init__(self, messages: list[str]) -> None:
         super().__init__(level=logging.WARNING)
         self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._messages.append(record.getMessage())
+        if record.getMessage() not in self._messages:
+            self._messages.append(record.getMessage())

@@ -115,6 +115,7 @@ def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
         "shots": "all" if config.dataset.shots is None else config.dataset.shots,
         "ICE inference": inference.icl_examples,
         "method": inference.method if config.dataset.task_type == "classification" else "generate",
+        "normalization": None if inference.score_normalization == "none" else inference.score_normalization,
         "calibration": inference.calibration.method if inference.calibration else None,
         "max input length": config.prompting.max_input_length,
         "max output length": config.prompting.max_output_length,
@@ -212,8 +213,10 @@ def _notes(records: Sequence[RunRecord]) -> list[str]:
             )
     if len({tuple(record.data.get("test_row_numbers", ())) for record in finished}) > 1:
         notes.append("Runs were judged on different test rows: compare only rows of the same data set and test size.")
-    if any((record.inference.get("calibration") or {}).get("transductive") for record in finished):
-        notes.append("Batch calibration is transductive: it used the unlabelled test inputs together.")
+    calibrations = [record.inference.get("calibration") or {} for record in finished]
+    transductive = sorted({str(each["method"]) for each in calibrations if each.get("transductive")})
+    if transductive:
+        notes.append(f"Transductive calibration ({', '.join(transductive)}) used the unlabelled test inputs together.")
     if finished and len({record.seed for record in finished}) < 5:
         notes.append("Fewer than 5 seeds: the standard deviations are rough.")
     return notes

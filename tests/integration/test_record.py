@@ -34,10 +34,11 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_experiment(config, folder / "results", name="mine")
 
 
-def test_the_folder_is_readable_and_holds_record_items_and_log(experiment: Run) -> None:
+def test_the_folder_is_readable_and_holds_record_items_scores_and_log(experiment: Run) -> None:
     assert experiment.folder.name == f"{experiment.record.slug}-{experiment.record.run_id}"
     assert experiment.record.slug.endswith("llama-shots2-icl1-1-seed21")
-    assert {path.name for path in experiment.folder.iterdir()} == {"record.json", "items.jsonl", "run.log"}
+    files = {"record.json", "items.jsonl", "support.jsonl", "run.log"}
+    assert {path.name for path in experiment.folder.iterdir()} == files
 
 
 def test_the_record_on_disk_is_the_one_returned_and_strict_json(experiment: Run) -> None:
@@ -89,6 +90,7 @@ def test_training_and_model_are_described(experiment: Run) -> None:
     assert training["truncation"]["prompts"] == 6
     assert experiment.record.model["architecture"] == "LlamaForCausalLM"
     assert experiment.record.model["adapter"] is None
+    assert experiment.record.model["adapter_fingerprint"] is None
     assert experiment.record.inference["label_end"] == "none"
     assert experiment.record.inference["in_context_examples"] == dict.fromkeys(LABELS, 1)
 

@@ -17,9 +17,11 @@ from sft.records import (
     find_records,
     read_items,
     read_record,
+    read_support,
     write_items,
     write_json,
     write_record,
+    write_support,
     write_text,
 )
 
@@ -71,6 +73,14 @@ def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
     }
     write_items(tmp_path, [{"scores": [math.nan, 1.0]}])
     assert read_items(tmp_path) == [{"scores": [None, 1.0]}]
+
+
+def test_scores_beside_the_items_are_a_file_of_their_own_which_may_be_absent(tmp_path: Path) -> None:
+    assert read_support(tmp_path) == []
+    write_items(tmp_path, [{"row": 1}])
+    assert write_support(tmp_path, [{"kind": "premise"}]).name == "support.jsonl"
+    assert read_support(tmp_path) == [{"kind": "premise"}]
+    assert read_items(tmp_path) == [{"row": 1}]
 
 
 TEXTS = ["line\u2028separator", "paragraph\u2029", "next\x85line", "\x0b\x0c\x1c", "a\nb\r\nc", "", "تجربة 天 😀"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sft.calibration import calibration_registry
+from sft.calibration.normalization import normalization_registry
 from sft.pipeline.checks import check_registered_names
 from tests.fakes import make_config
 
@@ -23,7 +24,11 @@ ACCEPTED: list[dict[str, Any]] = [
     {},
     *(calibration(name) for name in sorted(calibration_registry)),
     calibration("batch", space="probability"),
-    calibration("contextual", content_free_inputs=["N/A"]),
+    calibration("batch", estimate_on="unlabelled", unlabelled_path="more.jsonl"),
+    calibration("contextual", content_free_inputs=["N/A"], prior="per_prompt"),
+    calibration("domain", samples=5),
+    calibration("temperature", highest=5),
+    *({"inference": {"score_normalization": name}} for name in sorted(normalization_registry)),
     {"evaluation": {"metrics": ["accuracy", "f1"]}},
     {"evaluation": {"metrics": []}},
     {"dataset": {"task_type": "generation"}, "evaluation": {"metrics": ["bleu"], "tokenizer_name": "gpt2"}},
@@ -40,9 +45,15 @@ def test_a_registered_choice_with_its_own_arguments_is_accepted(sections: dict[s
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (calibration("contextul"), "inference.calibration.method", "did you mean 'contextual'?"),
     (calibration("batch", gamma=1), "inference.calibration.args.gamma", "no argument of the calibration 'batch'"),
-    (calibration("batch", space="linear"), "inference.calibration.args", "space must be 'log' or 'probability'"),
-    (calibration("contextual", content_free_inputs=[]), "inference.calibration.args", "at least one text"),
-    (calibration("contextual", content_free_inputs="N/A"), "inference.calibration.args", "must be a list"),
+    (calibration("batch", space="linear"), "inference.calibration.args.space", "must be 'log' or 'probability'"),
+    (calibration("contextual", content_free_inputs=[]), "inference.calibration.args.content_free_inputs", "at least 1"),
+    (calibration("contextual", content_free_inputs="x"), "inference.calibration.args.content_free_inputs", "be a list"),
+    (calibration("contextual", content_free_inputs=["x", 1]), "inference.calibration.args.content_free_inputs[1]", "1"),
+    (calibration("contextual", prior="own"), "inference.calibration.args.prior", "must be 'shared' or 'per_prompt'"),
+    (calibration("domain", samples=0), "inference.calibration.args.samples", "must be > 0"),
+    (calibration("domain", samples=2.5), "inference.calibration.args.samples", "must be an integer"),
+    (calibration("batch", estimate_on="unlabelled"), "inference.calibration.args", "unlabelled_path is missing"),
+    ({"inference": {"score_normalization": "token"}}, "inference.score_normalization", "did you mean 'tokens'?"),
     ({"evaluation": {"metrics": ["acuracy"]}}, "evaluation.metrics[0]", "did you mean 'accuracy'?"),
     ({"evaluation": {"metrics": ["bleu"]}}, "evaluation.metrics[0]", "is a metric for generation"),
     ({"evaluation": {"metrics": ["accuracy"], "bins": 5}}, "evaluation.bins", "no chosen metric takes this argument"),

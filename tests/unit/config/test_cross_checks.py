@@ -70,6 +70,15 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "inference.calibration",
         "this run has none",
     ),
+    *(
+        ({"inference": {"method": "generate", key: value}}, f"inference.{key}", "this run has none (fix: remove it)")
+        for key, value in {"score_normalization": "pmi", "pmi_premise": "", "score_shots": True, "folds": 2}.items()
+    ),
+    (
+        {"dataset": {"task_type": "generation"}, "inference": {"score_normalization": "bytes"}},
+        "inference.score_normalization",
+        "this run has none",
+    ),
     (
         {"dataset": {"task_type": "generation"}, "inference": {"calibration": {"method": "batch"}}},
         "inference.calibration",
@@ -97,6 +106,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"model": {"quantization": {"config_class": "BitsAndBytesConfig", "args": {"load_in_4bit": True}}}},
     {"inference": {"generation_args": {"max_new_tokens": 5, "stop_strings": ["\n"], "do_sample": True}}},
     {"inference": {"calibration": {"method": "contextual"}}},
+    {"inference": {"score_normalization": "tokens", "pmi_premise": "It was", "score_shots": True, "folds": 2}},
+    {"inference": {"method": "generate", "score_normalization": "none", "pmi_premise": None, "folds": 5}},
 ]
 
 

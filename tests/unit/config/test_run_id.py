@@ -40,6 +40,7 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another report_to": (trainer_args(report_to="none"), trainer_args(report_to=["tensorboard"])),
     "another run_name": (trainer_args(), trainer_args(run_name="x", logging_steps=1, save_strategy="no")),
     "seeds written out": ({}, {"data_seed": 13, "icl_seed": 13, "train_seed": 13}),
+    "scores stored beside the results": ({}, {"inference": {"score_shots": True}}),
     "an old name": (trainer_args(max_length=64), trainer_args(max_seq_length=64)),
 }
 
@@ -59,6 +60,9 @@ DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "verbalisations": ({}, {"dataset": {"labels": {"a": " A", "b": " B"}}}),
     "in-context examples": ({}, {"inference": {"icl_examples": 1}}),
     "metrics": ({}, {"evaluation": {"metrics": ["accuracy"]}}),
+    "score normalization": ({}, {"inference": {"score_normalization": "bytes"}}),
+    "premise": ({}, {"inference": {"pmi_premise": ""}}),
+    "folds": ({}, {"inference": {"folds": 2}}),
     "order of input columns": (
         {"prompting": {"input_columns": ["a", "b"]}},
         {"prompting": {"input_columns": ["b", "a"]}},
@@ -91,6 +95,8 @@ def test_the_order_of_keys_is_no_part_of_a_run() -> None:
 
 def test_data_and_checkpoint_and_whether_it_trains_are_part_of_a_run() -> None:
     ids = [
+        run_id(make_config(), FINGERPRINT, trains=True, unlabelled_fingerprint="a"),
+        run_id(make_config(), FINGERPRINT, trains=True, unlabelled_fingerprint="b"),
         id_of(),
         id_of(data="1" * 64),
         id_of(data=None),

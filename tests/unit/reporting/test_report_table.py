@@ -81,6 +81,21 @@ def test_configurations_that_differ_in_an_unusual_key_get_a_column_for_it(
     assert [row[column] for row in cells(table)] == values
 
 
+def test_normalisation_and_calibration_have_columns() -> None:
+    choices: list[dict[str, Any]] = [
+        {},
+        {"score_normalization": "pmi"},
+        {"score_normalization": "pmi", "calibration": {"method": "batch"}},
+    ]
+    table = report_table([finished(0.5, config={"inference": inference}) for inference in choices])
+    assert list(table.varying) == ["normalization", "calibration"]
+    assert [(row["normalization"], row["calibration"]) for row in cells(table)] == [
+        ("–", "–"),
+        ("pmi", "–"),
+        ("pmi", "batch"),
+    ]
+
+
 def test_usual_settings_that_differ_need_no_further_column() -> None:
     """Many keys differ between 4 and 8 shots with other output folders; the number of shots says it all."""
     decay = {"training": {"trainer_args": {"weight_decay": 0.5}}}
@@ -196,11 +211,14 @@ def test_runs_are_listed_by_setting_and_seed() -> None:
 # (two records, the start of the note that they call for)
 MIXED_ENDS = [finished(0.5, seed=1), finished(0.5, seed=2, inference={"label_end": "none"})]
 OTHER_ROWS = [finished(0.5, seed=1), finished(0.5, seed=2, data={"test_row_numbers": [4]})]
-TRANSDUCTIVE = [finished(0.5, inference={"calibration": {"method": "batch", "transductive": True}})]
+TRANSDUCTIVE = [
+    finished(0.5, inference={"calibration": {"method": method, "transductive": transductive}})
+    for method, transductive in [("batch", True), ("contextual", False), ("batch", True), ("another", True)]
+]
 NOTES = [
     (MIXED_ENDS, "Runs of some/model score labels by different rules (label_end: eot, none)"),
     (OTHER_ROWS, "Runs were judged on different test rows"),
-    (TRANSDUCTIVE, "Batch calibration is transductive"),
+    (TRANSDUCTIVE, "Transductive calibration (another, batch) used the unlabelled test inputs together"),
     ([finished(0.5, seed=s) for s in range(4)], "Fewer than 5 seeds"),
 ]
 

@@ -1,0 +1,100 @@
+"""From raw label scores to predictions: normalise → calibrate → softmax → argmax. Needs no model and no torch.
+
+Runs and `sft results calibrate` both end here, so both give the same from the same scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sft.calibration import Calibration, Needs, Support, calibration_registry
+from sft.calibration.normalization import Normalization, Reference, normalization_registry
+from sft.calibration.scored import RawSupport, ScoredInputs
+from sft.config.schema import InferenceConfig, MethodConfig
+from sft.data.example import LabelSet
+from sft.errors import ModelError
+from sft.inference.scores import LabelScores, probabilities
+
+
+class Conclusion(NamedTuple):
+    """label_indices: [N]. probabilities: [N, L]. report: how they came about, for the record."""
+
+    label_indices: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    report: dict[str, Any]
+
+
+def needs_of(inference: InferenceConfig) -> list[Needs]:
+    """What the config's normalisation and calibration need beside the test rows."""
+    normalization: Normalization = normalization_registry[inference.score_normalization]()
+    needs = [normalization.needs]
+    if inference.calibration is not None:
+        needs.append(make_calibration(inference.calibration).needs)
+    return needs
+
+
+def make_calibration(spec: MethodConfig) -> Calibration:
+    calibration: Calibration = calibration_registry[spec.method](**spec.args)
+    return calibration
+
+
+def conclude(
+    inference: InferenceConfig,
+    labels: LabelSet,
+    scores: LabelScores,
+    test_rows: Sequence[int],
+    support: ScoredInputs,
+) -> Conclusion:
+    """scores: raw, of the test rows whose row numbers are `test_rows`.
+
+    Raises `MissingScores` where `support` lacks what the config's methods need, `ModelError` for results that are no
+    numbers.
+    """
+    normalization: Normalization = normalization_registry[inference.score_normalization]()
+    beside = support.select(normalization.needs, test_rows)
+    reference = Reference(labels.verbalisations, beside.premise, beside.content_free)
+    report: dict[str, Any] = {"score_normalization": inference.score_normalization, "calibration": None}
+    with np.errstate(invalid="ignore"):  # minus infinity less minus infinity, which is told below
+        adjusted = normalization.normalize(scores, reference)
+        if inference.calibration is not None:
+            calibration = make_calibration(inference.calibration)
+            seen = _normalized(support.select(calibration.needs, test_rows), normalization, reference)
+            adjusted, fitted = calibration.adjust(adjusted, seen)
+            report["calibration"] = {
+                **inference.calibration.model_dump(),
+                "transductive": calibration.transductive,
+                "fitted": dict(fitted),
+                "labelled_inputs": len(seen.shots),
+                "unlabelled_inputs": _unlabelled_inputs(calibration, len(test_rows), len(seen.unlabelled)),
+            }
+    if np.isnan(adjusted).any():
+        raise ModelError(
+            "the calibrated scores are no numbers: a label is impossible both after the test rows and after the inputs "
+            "that it is compared with",
+            "use another inference.calibration, score_normalization or label_end",
+        )
+    return Conclusion(adjusted.argmax(axis=1), probabilities(adjusted), report)
+
+
+def _normalized(raw: RawSupport, normalization: Normalization, reference: Reference) -> Support:
+    return Support(
+        content_free=normalization.normalize(raw.content_free, reference),
+        random_words=normalization.normalize(raw.random_words, reference),
+        shots=normalization.normalize(raw.shots, reference),
+        shot_labels=raw.shot_labels,
+        unlabelled=normalization.normalize(raw.unlabelled, reference),
+    )
+
+
+def _unlabelled_inputs(calibration: Calibration, test_rows: int, file_rows: int) -> dict[str, int]:
+    """How many inputs without their labels the calibration looked at, by where they are from."""
+    used = {
+        "test_rows": test_rows if calibration.transductive else 0,
+        "rows_of_a_file": file_rows,
+        "words_of_training_rows": calibration.needs.random_words,
+    }
+    return {name: count for name, count in used.items() if count}

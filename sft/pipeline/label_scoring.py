@@ -1,0 +1,79 @@
+"""Answers by label scores: of test rows and of whatever is scored beside them, in one call of the scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sft.calibration.scored import ScoredInput, ScoredInputs
+from sft.data.example import Example
+from sft.data.random_words import ROWS_READ
+from sft.inference.label_scorer import LabelScorer
+from sft.inference.scores import LabelScores
+from sft.pipeline.answers import Answers
+from sft.pipeline.conclude import conclude
+from sft.pipeline.prepare import Prepared
+from sft.pipeline.support import SupportPrompt
+from sft.prompting.build import LabelPrompt
+
+
+class Scored(NamedTuple):
+    """Raw scores of test rows, and of the inputs beside them."""
+
+    rows: LabelScores
+    support: list[ScoredInput]
+
+
+@dataclass(frozen=True)
+class LabelScoring:
+    """How a run scores labels. end: the token that is scored after each (see `label_end`), or None."""
+
+    prepared: Prepared
+    scorer: LabelScorer
+    end: int | None
+
+    def score(self, prompts: Sequence[LabelPrompt], beside: Sequence[SupportPrompt]) -> Scored:
+        """Everything in one call, in which the scorer can share what prompts have in common."""
+        scores = self.scorer.score([*prompts, *(one.prompt for one in beside)], self.end)
+        n = len(prompts)
+        support = [
+            ScoredInput(one.input, scores.log_probs[n + i], scores.token_counts[n + i]) for i, one in enumerate(beside)
+        ]
+        return Scored(LabelScores(scores.log_probs[:n], scores.token_counts[:n]), support)
+
+    def answers(
+        self,
+        examples: Sequence[Example],
+        prompts: Sequence[LabelPrompt],
+        beside: Sequence[SupportPrompt],
+        shots: Sequence[ScoredInput],
+    ) -> Answers:
+        """The answers to `examples`, whose prompts are given. shots: scores that other models gave to the shots."""
+        labels = self.prepared.labels
+        assert labels is not None
+        scored = self.score(prompts, beside)
+        support = [*scored.support, *shots]
+        by_need = ScoredInputs(support, labels.names)
+        rows = [example.row for example in examples]
+        concluded = conclude(self.prepared.config.inference_or_default, labels, scored.rows, rows, by_need)
+        file = self.prepared.unlabelled
+        stored = {
+            "inputs": by_need.counts(),
+            "training_rows_for_random_words": min(len(self.prepared.data.train), ROWS_READ),
+            **({} if file is None else {"unlabelled_fingerprint": file.fingerprint}),
+        }
+        return Answers(
+            texts=[labels.names[i] for i in concluded.label_indices],
+            label_indices=concluded.label_indices,
+            probabilities=concluded.probabilities,
+            scores=scored.rows,
+            support=support,
+            report={
+                "method": "logits",
+                "scorer": self.scorer.report(),
+                "label_end": "none" if self.end is None else "eot",
+                **concluded.report,
+                "support": stored,
+            },
+        )

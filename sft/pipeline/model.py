@@ -1,0 +1,48 @@
+"""Loading the model of a run, and training an adapter on a run's pool."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sft.config.schema import ExperimentConfig
+from sft.models.load import LoadedModel, load_model
+from sft.models.source import ModelSource
+from sft.models.tokenizer import load_tokenizer
+from sft.pipeline.answer import Answerer
+from sft.pipeline.prepare import Prepared
+from sft.training.sequences import training_sequences
+from sft.training.train import TrainingSummary, train_adapter
+
+logger = logging.getLogger(__name__)
+
+
+class TrainedOnPool(NamedTuple):
+    """What happened in the training, and what a record says of its prompts."""
+
+    summary: TrainingSummary
+    prompts: dict[str, Any]
+
+
+def load(config: ExperimentConfig, source: ModelSource) -> LoadedModel:
+    return load_model(config.model, source, load_tokenizer(config.model, source))
+
+
+def train_on_pool(
+    prepared: Prepared, loaded: LoadedModel, args: Any, *, resume_from: Path | None = None, stage: str = "training"
+) -> TrainedOnPool:
+    """Put the config's adapter on the loaded model and train it on all rows of the pool.
+
+    args: an `SFTConfig`. stage: what warnings about cut prompts call this.
+    """
+    adapter = prepared.config.adapter_spec
+    assert adapter is not None
+    builder = Answerer(prepared, loaded).training_builder(args.max_length)
+    shown = prepared.training_examples()
+    sequences = training_sequences(prepared.pool, shown, builder)
+    warning = builder.counts.warning(stage)
+    if warning:
+        logger.warning(warning)
+    summary = train_adapter(loaded, adapter, args, sequences, resume_from=resume_from)
+    return TrainedOnPool(summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()})

@@ -1,0 +1,120 @@
+"""Scores of the shots by models that haven't seen their labels, for calibrations that learn from labelled rows.
+
+The labels are those of the run's one budget. An untrained model scores every shot after in-context examples of other
+shots. A trained one has learnt them all, so for each fold of the shots another adapter is trained on the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sft.calibration.scored import ScoredInput
+from sft.config.schema import ExperimentConfig
+from sft.data.example import Example
+from sft.data.folds import stratified_folds
+from sft.errors import SftError
+from sft.models.load import free_memory
+from sft.models.source import ModelSource
+from sft.pipeline.answer import Answerer
+from sft.pipeline.conclude import needs_of
+from sft.pipeline.model import load, train_on_pool
+from sft.pipeline.prepare import Prepared
+from sft.training.arguments import trainer_config
+
+logger = logging.getLogger(__name__)
+
+# A fold's adapter is nobody's result: it is neither published nor reported anywhere.
+_OF_THE_RESULT = ("push_to_hub", "report_to")
+
+
+class ShotPlan(NamedTuple):
+    """folds: parts of the pool, each to be scored by an adapter trained on the others; none without training."""
+
+    folds: list[list[Example]]
+
+    def report(self, prepared: Prepared) -> dict[str, Any]:
+        """For the record."""
+        how = {"method": "folds", "folds": len(self.folds)} if self.folds else {"method": "leave-one-out"}
+        return {**how, "rows": len(prepared.pool)}
+
+
+def plan_shots(prepared: Prepared, source: ModelSource, *, trains: bool) -> ShotPlan | None:
+    """How the shots are to be scored; None where nobody asks for it, or `inference.score_shots` asks in vain.
+
+    Raises `SftError` where the config's calibration needs what can't be had. Nothing is loaded yet.
+    """
+    inference = prepared.config.inference_or_default
+    needed = any(needs.shots for needs in needs_of(inference))
+    if prepared.labels is None or not (needed or inference.score_shots):
+        return None
+    obstacle = _obstacle(prepared, source, trains)
+    if obstacle is None:
+        counts = [sum(e.label == i for e in prepared.pool) for i in range(len(prepared.labels))]
+        return ShotPlan(stratified_folds(prepared.pool, min(inference.folds, *counts)) if trains else [])
+    if needed:
+        assert inference.calibration is not None
+        raise SftError(
+            f"inference.calibration: {inference.calibration.method!r} learns from labelled rows, and {obstacle.what}",
+            obstacle.fix,
+        )
+    logger.warning("inference.score_shots has no effect: %s", obstacle.what)
+    return None
+
+
+def score_in_folds(prepared: Prepared, source: ModelSource, folds: list[list[Example]]) -> list[ScoredInput]:
+    """Every shot, in the order of the pool, scored by an adapter trained on the folds that it isn't in.
+
+    One model is in memory at a time.
+    """
+    by_row: dict[int | None, ScoredInput] = {}
+    for number, held_out in enumerate(folds, start=1):
+        logger.info("scoring shots: fold %d of %d", number, len(folds))
+        by_row |= {one.input.row: one for one in _score_fold(prepared, source, held_out)}
+        free_memory()
+    return [by_row[shot.row] for shot in prepared.pool]
+
+
+class _Obstacle(NamedTuple):
+    what: str
+    fix: str
+
+
+def _obstacle(prepared: Prepared, source: ModelSource, trains: bool) -> _Obstacle | None:
+    assert prepared.labels is not None
+    if source.adapter is not None:
+        return _Obstacle(
+            f"it can't be known which rows the adapter {str(source.adapter)!r} was trained on",
+            "train and evaluate in one run, with `run-experiment`",
+        )
+    if not prepared.pool:
+        return _Obstacle(
+            "there are none: dataset.shots and inference.icl_examples are 0", "raise one of them, or use another method"
+        )
+    for i, name in enumerate(prepared.labels.names if trains else ()):
+        count = sum(shot.label == i for shot in prepared.pool)
+        if count < 2:
+            return _Obstacle(
+                f"the label {name!r} has {count} shot: an adapter that is trained without it never sees the label",
+                "raise dataset.shots to 2 or more, or use another method",
+            )
+    return None
+
+
+def _score_fold(prepared: Prepared, source: ModelSource, held_out: list[Example]) -> list[ScoredInput]:
+    rows = {shot.row for shot in held_out}
+    rest = replace(prepared, pool=[shot for shot in prepared.pool if shot.row not in rows])
+    loaded = load(prepared.config, source)
+    with tempfile.TemporaryDirectory(prefix="sft-") as scratch:
+        args = trainer_config(_quiet(prepared.config), Path(scratch), keep_checkpoints=False)
+        train_on_pool(rest, loaded, args, stage="training on folds")
+    return Answerer(rest, loaded).score_shots(held_out)
+
+
+def _quiet(config: ExperimentConfig) -> ExperimentConfig:
+    assert config.training is not None
+    args = {name: value for name, value in config.training.trainer_args.items() if name not in _OF_THE_RESULT}
+    return config.model_copy(update={"training": config.training.model_copy(update={"trainer_args": args})})
