@@ -15,6 +15,7 @@ _EXPORTS = {
     "ExperimentConfig": "sft.config.schema",
     "RunRecord": "sft.records",
     "SftError": "sft.errors",
+    "calibrate_results": "sft.api",
     "evaluate": "sft.pipeline.endpoints",
     "load_config": "sft.api",
     "load_configs": "sft.api",
@@ -30,6 +31,7 @@ __all__ = [
     "RunRecord",
     "SftError",
     "__version__",
+    "calibrate_results",
     "evaluate",
     "load_config",
     "load_configs",
@@ -41,7 +43,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from sft.api import load_config, load_configs, run_experiments
+    from sft.api import calibrate_results, load_config, load_configs, run_experiments
     from sft.config.schema import ExperimentConfig
     from sft.errors import SftError
     from sft.pipeline.endpoints import evaluate, run_experiment, train

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sft.config import load
 from sft.config.load import NamedConfig
@@ -13,7 +13,9 @@ from sft.errors import SftError
 from sft.experiments.launch import RunOutcome, launcher_registry
 from sft.experiments.plan import plan
 from sft.pipeline.checks import check_registered_names
-from sft.records import write_json, write_text
+from sft.pipeline.recalibrate import Impossible, choices, recalibrate_runs
+from sft.pipeline.scored_runs import find_scored_runs
+from sft.records import RunRecord, write_json, write_text
 from sft.reporting.json import as_json
 from sft.reporting.markdown import as_markdown
 from sft.reporting.table import ReportTable, report_table
@@ -83,3 +85,44 @@ def run_experiments(
     write_json(results_path / "aggregated_results.json", as_json(table))
     write_text(results_path / "aggregated_results.md", as_markdown(table))
     return Sweep(outcomes, table, interrupted)
+
+
+class Recalibration(NamedTuple):
+    """New records, the folders that hold them, what was left out and why, and a table of old and new records."""
+
+    records: list[RunRecord]
+    folders: list[Path]
+    notes: list[str]
+    table: ReportTable
+
+
+def calibrate_results(
+    results: Sequence[str | Path],
+    methods: Sequence[str],
+    *,
+    args: dict[str, Any] | None = None,
+    normalizations: Sequence[str] = (),
+    results_path: str | Path | None = None,
+) -> Recalibration:
+    """Apply calibrations to the stored scores of finished runs and write a record for each, without a model.
+
+    results: folders of runs or of results. methods: calibrations; `none`; `all`: every one for which the scores
+    suffice. args: of the method, where one is named. normalizations: score normalisations, or `all`; by default each
+    run's own. results_path: where records go; by default beside each run. Raises `SftError` where a named method needs
+    scores that a run doesn't hold.
+    """
+    found = find_scored_runs([Path(path) for path in results])
+    target = None if results_path is None else Path(results_path)
+    records, folders, notes = [], [], list(found.notes)
+    shown = {run.record.run_id: run.record for run in found.runs}
+    for outcome in recalibrate_runs(found.runs, choices(methods, args, normalizations), target):
+        if isinstance(outcome, Impossible):
+            notes.append(f"{outcome.choice} for {outcome.run.name}: {outcome.reason}")
+            continue
+        shown[outcome.record.run_id] = outcome.record
+        if outcome.new:
+            records.append(outcome.record)
+            folders.append(outcome.folder)
+        else:
+            notes.append(f"{outcome.folder.name} is there already")
+    return Recalibration(records, folders, notes, report_table(shown.values()))

@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at configs without running anything.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+results_app = typer.Typer(help="Work on the results of finished runs.", no_args_is_help=True)
+app.add_typer(results_app, name="results")
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A .json or .jsonnet file.")]
 Override = Annotated[
@@ -212,6 +214,45 @@ def config_show(config: ConfigPath, override: Override = None, random_seed: Seed
     named = load_configs(config, overrides=override or (), seed=random_seed, endpoint=None)
     values = {name: value.model_dump(mode="json") for name, value in named}
     print(json.dumps(values if len(values) > 1 else next(iter(values.values())), indent=2, ensure_ascii=False))
+
+
+@results_app.command("calibrate")
+def results_calibrate(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Folders of runs or of results.")],
+    method: Annotated[
+        list[str],
+        typer.Option(metavar="NAME", help="Calibration; none; all: every one that the scores suffice for. Repeatable."),
+    ],
+    args: Annotated[str | None, typer.Option(metavar="JSON", help="Arguments of the one method.")] = None,
+    normalization: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Score normalization, or all; default: each run's own. Repeatable."),
+    ] = None,
+    results_path: Annotated[
+        Path | None, typer.Option("--results-path", help="Folder of results; default: beside each run.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Apply calibrations to the scores that finished runs have stored: new records, no model.
+
+    Example: sft results calibrate results --method all
+    """
+    _set_up_output(quiet)
+    from sft.api import calibrate_results
+    from sft.config.load import json_object
+
+    done = calibrate_results(
+        results,
+        method,
+        args=None if args is None else json_object(args, "--args"),
+        normalizations=normalization or (),
+        results_path=results_path,
+    )
+    for note in done.notes:
+        print(note, file=sys.stderr)
+    _print_table(done.table)
+    places = sorted({str(folder.parent) for folder in done.folders})
+    print(f"new records: {len(done.folders)}" + (f", in {', '.join(places)}" if places else ""))
 
 
 def _load(config: Path, override: list[str] | None, seed: int | None, endpoint: str) -> Any:

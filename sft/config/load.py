@@ -127,6 +127,19 @@ def _parse_json(path: Path, text: str) -> Any:
         ) from None
 
 
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """The object that an option of the command line gives as JSON."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SftError(
+            f"{option} {text!r} is no JSON: {error.msg}", """write e.g. '{"space": "probability"}'"""
+        ) from None
+    if not isinstance(value, dict):
+        raise SftError(f"{option} {text!r} is {_kind(value)}", """write an object, e.g. '{"space": "probability"}'""")
+    return value
+
+
 def _evaluate_jsonnet(path: Path, text: str) -> Any:
     import _jsonnet
 

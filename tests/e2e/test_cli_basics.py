@@ -30,7 +30,16 @@ def run(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run-experiment", "--help"], ["config", "--help"]])
+HELP = [
+    ["--help"],
+    ["--version"],
+    ["run-experiment", "--help"],
+    ["config", "--help"],
+    ["results", "calibrate", "--help"],
+]
+
+
+@pytest.mark.parametrize("arguments", HELP)
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     done = run(*arguments, python=("-X", "importtime"))
     assert done.returncode == 0
@@ -42,9 +51,9 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
         assert "pydantic" not in imported
 
 
-def test_help_names_the_five_endpoints_and_the_group_of_configs() -> None:
+def test_help_names_the_five_endpoints_and_the_groups_of_configs_and_results() -> None:
     text = run("--help").stdout
-    for command in ("train", "predict", "evaluate", "run-experiment", "run-experiments", "config"):
+    for command in ("train", "predict", "evaluate", "run-experiment", "run-experiments", "config", "results"):
         assert re.search(rf"^\W*{command}\s", text, re.MULTILINE), command
 
 

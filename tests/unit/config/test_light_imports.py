@@ -34,10 +34,14 @@ def test_loading_a_config_with_all_its_checks_imports_nothing_heavy(tmp_path: Pa
     assert "pydantic" in loaded
 
 
-@pytest.mark.parametrize(
-    "module", ["sft", "sft.records", "sft.experiments.plan", "sft.reporting.table", "sft.reporting.markdown", "sft.api"]
-)
-def test_records_planning_and_reporting_import_nothing_heavy(module: str) -> None:
+LIGHT = [
+    "sft", "sft.records", "sft.experiments.plan", "sft.reporting.table", "sft.reporting.markdown", "sft.calibration",
+    "sft.pipeline.recalibrate", "sft.api",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_records_planning_reporting_and_recalibrating_import_nothing_heavy(module: str) -> None:
     loaded = modules_after(f"import {module}")
     assert "sft" in loaded
     assert not loaded & HEAVY
