@@ -33,7 +33,7 @@ class TemperatureScaling:
     ) -> None:
         if lowest >= highest:
             raise ValueError(f"lowest is {lowest}, which must be below highest, {highest}")
-        self._lowest, self._highest = lowest, highest
+        self._lowest, self._highest = float(lowest), float(highest)
 
     def adjust(self, scores: Scores, support: Support) -> Adjusted:
         temperature = fit_temperature(support.shots, support.shot_labels, self._lowest, self._highest)

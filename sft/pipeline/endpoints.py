@@ -106,7 +106,7 @@ class Started(NamedTuple):
 
 
 def run_experiment(config: ExperimentConfig, results_path: str | Path, *, name: str | None = None) -> Run:
-    """Train on the shots (none: no adapter is made) and evaluate, with one model load.
+    """Train on the shots (none: no adapter is made) and evaluate, with one model load (and one more per fold).
 
     The adapter is kept where `training.trainer_args.output_dir` says, or not at all.
     """
