@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokenizers import Encoding, Tokenizer
 
 from sft.errors import ModelError
+from sft.prompting.incremental import IncrementalTokenizer, Place, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -47,29 +48,29 @@ class TextEncoder:
                 "which is needed for exact character offsets",
                 "use a model with a fast tokenizer (a tokenizer.json)",
             )
-        self._backend, self._names = _with_private_names(backend)
+        self._backend, self._names, spec = _with_private_names(backend)
+        special = frozenset(token["id"] for token in spec["added_tokens"] if token["content"] in self._names.values())
+        self._incremental = IncrementalTokenizer(self._backend, special, spec)
         alternatives = "|".join(re.escape(name) for name in sorted(self._names, key=len, reverse=True))
         self._special = re.compile(alternatives) if alternatives else None
 
     def encode(self, pieces: Iterable[Piece]) -> list[int]:
-        ids: list[int] = self._encode(self._text(pieces)).ids
-        return ids
+        return list(self._incremental.encode(self._text(pieces)))
 
     def encode_open(self, prompt: Sequence[Piece], answer: str) -> list[int]:
         """Tokenise a prompt that the model is to continue, as it is tokenised before an answer such as `answer`.
 
-        White space at the end of a text can be other tokens than before a word (gpt2 has "\\n\\n" as one token, and as
+        White space at the end of a text can be other tokens than before a word (gpt2 has "\n\n" as one token, and as
         two before a word). Where a token would cross the boundary, the prompt is tokenised on its own.
         """
         text = self._text(prompt)
         if not text[-1:].isspace():
             return self.encode(prompt)
-        encoding = self._encode(text + self._text([Piece(answer, is_data=True)]))
-        n_prompt = _tokens_before(encoding, len(text))
-        if n_prompt == 0 or encoding.offsets[n_prompt - 1][1] < len(text):
+        place, (tokens,) = self._ends(text, [answer])
+        n_before = _tokens_before(tokens, len(text) - place.character)
+        if n_before == 0 or tokens.ends[n_before - 1] < len(text) - place.character:
             return self.encode(prompt)
-        ids: list[int] = encoding.ids[:n_prompt]
-        return ids
+        return self._incremental.ids[: place.token] + tokens.ids[:n_before]
 
     def encode_answers(self, prompt: Sequence[Piece], answers: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """Tokenise prompt + answer jointly for each answer; split where the answers begin.
@@ -78,18 +79,25 @@ class TextEncoder:
         what all answers leave intact (their longest common token prefix). No answer is left without a token, but for
         an empty one.
         """
-        start = len(self._text(prompt))
-        texts = [self._text([*prompt, Piece(answer, is_data=True)]) for answer in answers]
-        encodings = self._backend.encode_batch(texts, add_special_tokens=False)
-        n_prompt = min(_tokens_before(encoding, start) for encoding in encodings)
-        first = encodings[0].ids
-        for encoding in encodings[1:]:
-            n_prompt = _common_prefix(first, encoding.ids, n_prompt)
-        answer_ids = [encoding.ids[n_prompt:] for encoding in encodings]
+        text = self._text(prompt)
+        place, ends = self._ends(text, answers)
+        n_before = min(_tokens_before(tokens, len(text) - place.character) for tokens in ends)
+        first = ends[0].ids
+        for tokens in ends[1:]:
+            n_before = _common_prefix(first, tokens.ids, n_before)
+        answer_ids = [tokens.ids[n_before:] for tokens in ends]
         for answer, ids in zip(answers, answer_ids, strict=True):
             if answer and not ids:
                 raise ModelError(f"the tokenizer gives no token for the answer {answer!r}", "write it differently")
-        return first[:n_prompt], answer_ids
+        return self._incremental.ids[: place.token] + first[:n_before], answer_ids
+
+    def _ends(self, prompt: str, answers: Sequence[str]) -> tuple[Place, list[Tokens]]:
+        """A place in the prompt before which its tokens are the same whatever follows, and each answer's from there."""
+        texts = [self._text([Piece(answer, is_data=True)]) for answer in answers]
+        self._incremental.encode(prompt + texts[0])
+        place = self._incremental.place_before(len(prompt))
+        rest = prompt[place.character :]
+        return place, self._incremental.encode_short([rest + text for text in texts])
 
     def count(self, text: str) -> int:
         """Tokens of a text on its own."""
@@ -128,12 +136,9 @@ def _continues(left: str, right: str) -> bool:
     return joined or unicodedata.category(right) in ("Mn", "Mc", "Me")
 
 
-def _tokens_before(encoding: Encoding, position: int) -> int:
+def _tokens_before(tokens: Tokens, position: int) -> int:
     """How many leading tokens end at or before a character position."""
-    for i, (_, end) in enumerate(encoding.offsets):
-        if end > position:
-            return i
-    return len(encoding.offsets)
+    return next((i for i, end in enumerate(tokens.ends) if end > position), len(tokens.ends))
 
 
 def _common_prefix(left: Sequence[int], right: Sequence[int], limit: int) -> int:
@@ -143,8 +148,16 @@ def _common_prefix(left: Sequence[int], right: Sequence[int], limit: int) -> int
     return limit
 
 
-def _with_private_names(backend: Any) -> tuple[Tokenizer, dict[str, str]]:
-    """A copy of a tokenizer whose special tokens have private names and the same ids; and old name → private name."""
+class _Renamed(NamedTuple):
+    """A tokenizer, old name → private name of its special tokens, and its JSON form."""
+
+    backend: Tokenizer
+    names: dict[str, str]
+    spec: dict[str, Any]
+
+
+def _with_private_names(backend: Any) -> _Renamed:
+    """A copy of a tokenizer whose special tokens have private names and the same ids."""
     spec = json.loads(backend.to_str())
     names = {token["content"]: f"{_OPEN}{token['id']}{_CLOSE}" for token in spec["added_tokens"] if _is_special(token)}
     ids = {token["content"]: token["id"] for token in spec["added_tokens"]}
@@ -163,7 +176,7 @@ def _with_private_names(backend: Any) -> tuple[Tokenizer, dict[str, str]]:
     for old, new in names.items():
         if copy.token_to_id(new) != ids[old]:
             raise ModelError(f"the special token {old!r} can't be told apart from text in this tokenizer")
-    return copy, names
+    return _Renamed(copy, names, spec)
 
 
 def _is_special(token: dict[str, Any]) -> bool:
