@@ -42,7 +42,7 @@ from sft.inference.label_scorer import EngineName, LabelScorer
 from sft.inference.label_tree import label_tree
 from sft.inference.packing import PackedBatch
 from sft.inference.scores import LabelScores
-from sft.inference.shared_prefixes import ScoringRow
+from sft.inference.shared_prefixes import scoring_row
 from sft.models.load import LoadedModel
 
 REPEATS = 3
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def measure(loaded: LoadedModel, job: Job, *, peers: bool) -> dict[str, Any]:
-    rows = [ScoringRow(np.array(p.prompt), label_tree(p.labels)) for p in job.prompts]
+    rows = [scoring_row(np.array(p.prompt), label_tree(p.labels)) for p in job.prompts]
     scorer = LabelScorer(loaded)
     first = timed(lambda: scorer.score(job.prompts, None))
     prepared = LabelScorer(loaded, engine="tree")

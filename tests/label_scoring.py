@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from sft.inference.label_tree import LabelTree
+from sft.inference.shared_prefixes import ScoringRow, scoring_row
 from sft.prompting.build import LabelPrompt
 from tests.tiny_models import random_ids
 
@@ -43,3 +45,8 @@ def brute_force(model: Any, prompts: Sequence[LabelPrompt], end_id: int | None) 
                 at = logits[position - 1]
                 scores[row, column] += (at[token] - at.logsumexp(dim=0)).item()
     return scores
+
+
+def rows_of(prompts: Sequence[Sequence[int]], tree: LabelTree) -> list[ScoringRow]:
+    """As engines are given them, each with its place among the prompts."""
+    return [scoring_row(np.array(ids, dtype=np.int64), tree)._replace(place=place) for place, ids in enumerate(prompts)]

@@ -5,20 +5,20 @@ The engines know how a model is run; what comes out is `LabelScores`.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 
+from sft.common_start import common_start
 from sft.errors import ModelError, PromptError
 from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
 from sft.inference.engines import engine_registry
-from sft.inference.label_tree import LabelTree, label_tree
+from sft.inference.label_tree import IntArray, LabelTree, label_tree
 from sft.inference.scores import LabelScores
-from sft.inference.shared_prefixes import ScoringRow
+from sft.inference.shared_prefixes import ScoringRow, scoring_row
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt
 
@@ -53,12 +53,11 @@ class LabelScorer:
         rows: list[ScoringRow] = []
         known: dict[tuple[bytes, LabelTree], int] = {}
         places = []
-        for prompt in prompts:
-            ids = np.frombuffer(array("q", prompt.prompt), dtype=np.int64)
-            tree = label_tree(prompt.labels, end_id)
-            place = known.setdefault((ids.tobytes(), tree), len(rows))
+        for prompt, ids in zip(prompts, _arrays([prompt.prompt for prompt in prompts]), strict=True):
+            row = scoring_row(ids, label_tree(prompt.labels, end_id))
+            place = known.setdefault((row.key, row.tree), len(rows))
             if place == len(rows):
-                rows.append(ScoringRow(ids, tree))
+                rows.append(row)
             places.append(place)
         engine = engine_registry[self._choose(rows).engine](self._loaded, self._batch_size)
         scores = engine(rows)[places]
@@ -82,3 +81,15 @@ class LabelScorer:
             self._choice = choose_engine(self._loaded, rows, self._batch_size)
             self._compared_length = longest
         return self._choice
+
+
+def _arrays(prompts: Sequence[list[int]]) -> Iterator[IntArray]:
+    """The prompts as arrays. Neighbours mostly begin alike, and what is in an array already isn't converted again."""
+    before: list[int] = []
+    array, common = np.empty(0, dtype=np.int64), 0
+    for prompt in prompts:
+        if prompt[:common] != before[:common] or common == 0:
+            common = common_start(before, prompt)
+        array = np.concatenate([array[:common], np.array(prompt[common:], dtype=np.int64)])
+        before = prompt
+        yield array

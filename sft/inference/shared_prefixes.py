@@ -19,11 +19,19 @@ MIN_SHARED = 16
 
 
 class ScoringRow(NamedTuple):
-    """A prompt's tokens [n], the tree of the labels after it, and (inside an engine) where its scores go."""
+    """A prompt's tokens [n], the tree of the labels after it, and (inside an engine) where its scores go.
+
+    key: bytes that sort as the tokens do.
+    """
 
     prompt: IntArray
     tree: LabelTree
+    key: bytes
     place: int = 0
+
+
+def scoring_row(prompt: IntArray, tree: LabelTree) -> ScoringRow:
+    return ScoringRow(prompt, tree, prompt.astype(">u4").tobytes())
 
 
 class PrefixGroup(NamedTuple):
@@ -47,7 +55,7 @@ def prefix_groups(rows: Sequence[ScoringRow], tokens_per_pass: int) -> Iterator[
     tokens_per_pass: how many tokens one forward pass reads. A longer prefix makes a group of its own where keeping its
     keys and values saves a substantial part of a pass.
     """
-    ordered = sorted(rows, key=_sort_key)
+    ordered = sorted(rows, key=lambda row: row.key)
     common = [0] + [common_length(a.prompt, b.prompt) for a, b in pairwise(ordered)]
     yield from _Splitter(ordered, common, tokens_per_pass).split(0, len(ordered))
 
@@ -97,11 +105,6 @@ class _Splitter:
             return 0
         rest = sum(len(row.prompt) - prefix - longer + len(row.tree) for row in self._rows[start:stop])
         return longer * (math.ceil(rest / self._per_pass) - 1)
-
-
-def _sort_key(row: ScoringRow) -> bytes:
-    """Big-endian, so that bytes sort as token sequences do."""
-    return row.prompt.astype(">u4").tobytes()
 
 
 def common_length(a: IntArray, b: IntArray) -> int:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
+from sft.common_start import common_start
+
 # Components that treat every word alike, wherever it stands.
 _LOCAL_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase"})
 _LOCAL_PRE_TOKENIZERS = frozenset(
@@ -66,7 +68,7 @@ class IncrementalTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, which are kept as `ids`."""
-        kept = self.place_before(_common_length(self._text, text))
+        kept = self.place_before(common_start(self._text, text))
         self._forget_from(kept)
         encoding = self._backend.encode(text[kept.character :], add_special_tokens=False)
         self._text, self.ids = text, self.ids[: kept.token] + encoding.ids
@@ -128,17 +130,3 @@ def _parts(component: Mapping[str, Any] | None, name: str) -> list[Mapping[str, 
     if component["type"] != "Sequence":
         return [component]
     return [part for inner in component[name] for part in _parts(inner, name)]
-
-
-def _common_length(a: str, b: str) -> int:
-    """How many characters both texts begin with."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low

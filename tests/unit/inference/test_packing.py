@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sft.inference.label_tree import label_tree
 from sft.inference.packing import PackedBatch, documents_of, pack, pack_chain, single_rows
-from sft.inference.shared_prefixes import ScoringRow, prefix_groups
+from sft.inference.shared_prefixes import prefix_groups
+from tests.label_scoring import rows_of
 from tests.tiny_models import random_ids
 from tests.unit.inference.test_label_tree import LABEL_SETS
 from tests.unit.inference.test_shared_prefixes import PROMPTS
@@ -24,7 +25,7 @@ def batches_of(
 ) -> list[tuple[list[int], PackedBatch]]:
     """The prefix and the packed rows of every group."""
     tree = label_tree(labels)
-    rows = [ScoringRow(np.array(ids, dtype=np.int64), tree, i) for i, ids in enumerate(prompts)]
+    rows = rows_of(prompts, tree)
     return [
         (group.prefix.tolist(), pack(list(documents_of(group, max_tokens)), multiple))
         for group in prefix_groups(rows, 1000)
@@ -77,8 +78,7 @@ def test_tokens_that_rows_share_beyond_the_prefix_are_read_once() -> None:
 def test_documents_keep_to_their_limit_where_rows_can_be_parted() -> None:
     prefix, more, *tails = random_ids([40, 30, 4, 6, 5, 7], seed=1)
     tree = label_tree(LABELS)
-    rows = [ScoringRow(np.array(prefix + more + tail), tree, i) for i, tail in enumerate(tails)]
-    rows.append(ScoringRow(np.array(prefix + tails[0]), tree, len(tails)))
+    rows = rows_of([*(prefix + more + tail for tail in tails), prefix + tails[0]], tree)
     (group,) = prefix_groups(rows, 1000)
     documents = list(documents_of(group, max_tokens=55))
     assert max(document.n_tokens for document in documents) <= 55
@@ -90,7 +90,7 @@ def test_the_rows_of_a_document_can_be_read_alone() -> None:
     prefix, more, *tails = random_ids([40, 30, 4, 6], seed=1)
     prompts = [prefix + more + tail for tail in tails]
     tree = label_tree(LABELS)
-    rows = [ScoringRow(np.array(ids), tree, i) for i, ids in enumerate([*prompts, prefix + tails[0]])]
+    rows = rows_of([*prompts, prefix + tails[0]], tree)
     (group,) = prefix_groups(rows, 1000)
     shared = next(document for document in documents_of(group, 1000) if len(document.rows) > 1)
     alone = single_rows(shared)

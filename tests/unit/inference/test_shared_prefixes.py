@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sft.inference.label_tree import label_tree
-from sft.inference.shared_prefixes import MIN_SHARED, PrefixGroup, ScoringRow, common_length, prefix_groups
+from sft.inference.shared_prefixes import MIN_SHARED, PrefixGroup, common_length, prefix_groups
+from tests.label_scoring import rows_of
 from tests.tiny_models import random_ids
 
 TREE = label_tree([[1, 2], [1, 3]])
 
 
-def rows_of(prompts: Sequence[Sequence[int]]) -> list[ScoringRow]:
-    return [ScoringRow(np.array(ids, dtype=np.int64), TREE, i) for i, ids in enumerate(prompts)]
-
-
 def groups_of(prompts: Sequence[Sequence[int]], tokens_per_pass: int = 1000) -> list[PrefixGroup]:
-    return list(prefix_groups(rows_of(prompts), tokens_per_pass))
+    return list(prefix_groups(rows_of(prompts, TREE), tokens_per_pass))
 
 
 def with_prefix(prefix: Sequence[int], lengths: Sequence[int], seed: int) -> list[list[int]]:

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from sft.inference.label_tree import label_tree
 from sft.inference.packing import PackedBatch, documents_of, pack, pack_chain
-from sft.inference.shared_prefixes import ScoringRow, prefix_groups
+from sft.inference.shared_prefixes import prefix_groups
 from sft.inference.tree_attention.fused import fused_attention
 from sft.inference.tree_attention.kernels import Attended, attend
 from sft.inference.tree_attention.layout import Layout
 from sft.inference.tree_attention.split import split_attention
 from sft.inference.triton_support import runs_triton
 from tests.conftest import REPOSITORY
+from tests.label_scoring import rows_of
 from tests.tiny_models import random_ids
 from tests.unit.inference.test_packing import seen_by
 
@@ -44,7 +45,7 @@ def batch_of(prefix_length: int, labels: list[list[int]] = LABELS) -> PackedBatc
     prompts = [prefix + tail for tail in random_ids([1, 2, 5, 9, 14, 23, 30, 70])]
     prompts += [prefix + stem + tail for tail in random_ids([3, 4, 1], seed=8)]
     tree = label_tree(labels, 3)
-    rows = [ScoringRow(np.array(ids, dtype=np.int64), tree, i) for i, ids in enumerate(prompts)]
+    rows = rows_of(prompts, tree)
     (group,) = prefix_groups(rows, 100_000)
     assert group.prefix_length == prefix_length
     return pack(list(documents_of(group, 1000)))
