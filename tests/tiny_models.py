@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from sft.models.load import LoadedModel
+from sft.models.load import LoadedModel, keep_soft_capping
 from sft.models.source import ModelSource
 from tests.fakes import byte_tokenizer
 
@@ -122,6 +122,7 @@ def tiny_model(architecture: str, tokenizer: Any, *, seed: int = 0, spread: floa
             for parameter in model.parameters():
                 if parameter.dim() > 1:
                     parameter.normal_(0, spread)
+    keep_soft_capping(model)
     return model.eval()
 
 

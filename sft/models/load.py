@@ -63,6 +63,16 @@ class LoadedModel:
         }
 
 
+def keep_soft_capping(model: Any) -> None:
+    """Attend without sdpa where attention scores are soft-capped (Gemma 2): it would leave the capping out.
+
+    So it does, silently and by default, in transformers 5.17; 5.23 refuses the combination.
+    """
+    config = model.config.get_text_config()
+    if getattr(config, "attn_logit_softcapping", None) and config._attn_implementation == "sdpa":
+        model.set_attn_implementation("eager")
+
+
 def free_memory() -> None:
     """Give back what models that nobody refers to any more held, before the next one is loaded."""
     gc.collect()
@@ -100,6 +110,7 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
             "check model.name and model.model_args; offline, only local folders and cached hub models work",
         ) from error
     keep_4bit_weights_unpacked(model)
+    keep_soft_capping(model)
     if source.adapter is not None:
         model = _with_adapter(model, source)
     model.eval()

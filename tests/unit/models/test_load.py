@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from sft.adapters import adapter_registry
 from sft.config.schema import ModelConfig
 from sft.errors import ModelError
-from sft.models.load import LoadedModel, load_model, main_device
+from sft.models.load import LoadedModel, keep_soft_capping, load_model, main_device
 from sft.models.source import find_model
 from sft.models.tokenizer import load_tokenizer
 from sft.training.output import save_adapter
-from tests.tiny_models import random_ids, save_tiny_model, tiny_loaded
+from tests.fakes import byte_tokenizer
+from tests.tiny_models import random_ids, save_tiny_model, tiny_loaded, tiny_model
 
 on_cpu = pytest.mark.skipif(main_device().type != "cpu", reason="an accelerator takes the checkpoint's own type")
 
@@ -159,3 +160,15 @@ def test_arguments_that_from_pretrained_does_not_know_are_an_error(tmp_path: Pat
 def test_a_hub_model_that_cannot_be_reached_is_an_error_that_names_it() -> None:
     with pytest.raises(ModelError, match="nobody/no-such-model"):
         load("nobody/no-such-model")
+
+
+def test_a_model_with_soft_capped_attention_is_never_run_by_sdpa_which_would_leave_the_capping_out() -> None:
+    model = tiny_model("gemma2", byte_tokenizer())
+    ids = torch.tensor(random_ids([20]))
+    capped = model(input_ids=ids).logits
+    model.config._attn_implementation_internal = "sdpa"  # what transformers before 5.23 chooses by itself
+    keep_soft_capping(model)
+    torch.testing.assert_close(model(input_ids=ids).logits, capped)
+    uncapped = tiny_model("llama", byte_tokenizer())
+    keep_soft_capping(uncapped)
+    assert uncapped.config._attn_implementation == "sdpa"
