@@ -24,6 +24,7 @@ import argparse
 import importlib.metadata
 import json
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, help="random weights instead of base-31m")
     parser.add_argument("--jobs", nargs="+", help="only these jobs")
     parser.add_argument("--rows", type=int, help="at most so many rows a job")
+    parser.add_argument("--lm-eval-batch-sizes", nargs="+", type=int, default=[1, 4, 16, 64], help="the best counts")
     parser.add_argument("--skip-peers", action="store_true", help="only the engine itself")
     parser.add_argument("--profile", action="store_true", help="print where the engine's time goes on the GPU")
     parser.add_argument("--commit", help="what to sign with where there is no git")
@@ -69,32 +71,38 @@ def main() -> None:
     models = models or {"base-31m": lambda: pretrained_model(arguments.assets / "models/base-31m")}
     jobs = GPU_JOBS if arguments.shapes else CPU_JOBS
     specs = [spec for spec in jobs if not arguments.jobs or spec.name in arguments.jobs]
-    results = []
+    sizes = [] if arguments.skip_peers else arguments.lm_eval_batch_sizes
+    results: list[dict[str, Any]] = []
     for model_name, make in models.items():
         loaded = make()
         for spec in specs:
             rows = min(spec.rows, arguments.rows or spec.rows)
             job = build_job(spec._replace(rows=rows), arguments.assets, loaded.tokenizer, chat=bool(arguments.shapes))
-            result = {"model": model_name, "job": spec.name, **measure(loaded, job, peers=not arguments.skip_peers)}
-            print(json.dumps(result, indent=2), flush=True)
-            results.append(result)
+            say(f"{model_name}, {spec.name}: {len(job.prompts)} prompts built")
+            results.append({"model": model_name, "job": spec.name, **measure(loaded, job, sizes)})
+            write(results, arguments.out, arguments.commit or commit())
             if arguments.profile:
                 profile(loaded, job)
         del loaded
         free_memory()
-    report = {
-        "results": results,
-        "environment": environment() | {"lm_eval": importlib.metadata.version("lm_eval")},
-        "commit": arguments.commit or commit(),
-    }
-    arguments.out.mkdir(exist_ok=True)
+    print(table(results, arguments.commit or commit()))
+
+
+def write(results: Sequence[dict[str, Any]], out: Path, signed: str) -> None:
+    """After every job, so that what is measured isn't lost."""
+    versions = environment() | {"lm_eval": importlib.metadata.version("lm_eval")}
+    report = {"results": list(results), "environment": versions, "commit": signed}
+    out.mkdir(exist_ok=True)
     name = f"label_scoring_{'gpu' if torch.cuda.is_available() else 'cpu'}"
-    (arguments.out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
-    (arguments.out / f"{name}.md").write_text(table(results, report))
-    print(table(results, report))
+    (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
+    (out / f"{name}.md").write_text(table(results, signed))
 
 
-def measure(loaded: LoadedModel, job: Job, *, peers: bool) -> dict[str, Any]:
+def say(what: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {what}", flush=True)
+
+
+def measure(loaded: LoadedModel, job: Job, lm_eval_batch_sizes: Sequence[int]) -> dict[str, Any]:
     rows = [scoring_row(np.array(p.prompt), label_tree(p.labels)) for p in job.prompts]
     scorer = LabelScorer(loaded)
     first = timed(lambda: scorer.score(job.prompts, None))
@@ -123,14 +131,15 @@ def measure(loaded: LoadedModel, job: Job, *, peers: bool) -> dict[str, Any]:
         "flops_share": {name: round(value / work.flops, 3) for name, value in work.parts.items()},
         "memory": memory(loaded, job),
     }
-    if peers:
-        result["peers"] = measure_peers(loaded, job)
+    say(f"{result['samples_per_second']} samples/s, {result['of_floor']} of the floor; memory {result['memory']}")
+    if lm_eval_batch_sizes:
+        result["peers"] = measure_peers(loaded, job, lm_eval_batch_sizes)
         for peer in result["peers"].values():
             peer["engine_is_faster_by"] = round(result["samples_per_second"] / peer["samples_per_second"], 1)
     return result
 
 
-def measure_peers(loaded: LoadedModel, job: Job) -> dict[str, Any]:
+def measure_peers(loaded: LoadedModel, job: Job, lm_eval_batch_sizes: Sequence[int]) -> dict[str, Any]:
     n = job.spec.slow_rows
     few, texts = job.prompts[:n], job.texts[:n]
     ours = LabelScorer(loaded, engine="tree").score(few, None).log_probs
@@ -142,15 +151,21 @@ def measure_peers(loaded: LoadedModel, job: Job) -> dict[str, Any]:
             scorer.score(few[:1], None)
         scores: list[LabelScores] = []
         seconds = timed(lambda scorer=scorer, scores=scores: scores.append(scorer.score(few, None)))
+        say(f"{engine}: {seconds:.1f} s for {n} rows")
         found[engine] = {
             "samples_per_second": round(n / seconds, 4),
             "rows": n,
             "largest_difference": float(np.abs(scores[0].log_probs - ours).max()),
         }
-    sizes = (1, 4, 16, 64) if torch.cuda.is_available() else (1, 8)
     peer = fastest(
-        loaded.model, loaded.tokenizer, texts, job.labels, sizes=sizes, max_length=loaded.max_positions or 2048
+        loaded.model,
+        loaded.tokenizer,
+        texts,
+        job.labels,
+        sizes=lm_eval_batch_sizes,
+        max_length=loaded.max_positions or 2048,
     )
+    say(f"lm_eval: {peer.seconds:.1f} s for {n} rows, batch size {peer.batch_size}")
     # lm-eval counts white space at a prompt's end (a chat template's line end) as part of the label.
     comparable = not any(text[-1:].isspace() for text in texts)
     difference = np.abs(np.array(peer.log_likelihoods) - ours)
@@ -158,7 +173,7 @@ def measure_peers(loaded: LoadedModel, job: Job) -> dict[str, Any]:
         "samples_per_second": round(n / peer.seconds, 4),
         "rows": n,
         "batch_size": peer.batch_size,
-        "batch_sizes_tried": list(sizes),
+        "batch_sizes_tried": list(lm_eval_batch_sizes),
         "largest_difference": float(difference.max()) if comparable else None,
     }
     return found
@@ -217,11 +232,11 @@ def profile(loaded: LoadedModel, job: Job) -> None:
         print(f"  {event.self_device_time_total / total:6.1%} {event.count:6d} {event.key[:110]}")
 
 
-def table(results: Sequence[dict[str, Any]], report: dict[str, Any]) -> str:
-    gpus = report["environment"]["gpus"]
+def table(results: Sequence[dict[str, Any]], signed: str) -> str:
+    machine = environment()
     lines = [
         "# Label scoring",
-        f"{gpus[0] if gpus else report['environment']['cpu']}, commit {report['commit']}.",
+        f"{', '.join(machine['gpus']) or machine['cpu']}, commit {signed}.",
         f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|",
     ]
     for row in results:
