@@ -48,8 +48,8 @@ from sft.models.load import LoadedModel
 
 REPEATS = 3
 COLUMNS = (
-    "model", "job", "labels", "nodes", "shared tokens", "rows", "samples/s", "of the floor", "lm-eval samples/s",
-    "faster by", "memory / plain forward",
+    "model", "job", "labels", "nodes", "shared tokens", "rows", "samples/s", "of the floor", "compiled: samples/s",
+    "of the floor", "lm-eval samples/s", "faster by", "compiled: faster by", "memory / plain forward",
 )  # fmt: skip
 
 
@@ -132,11 +132,32 @@ def measure(loaded: LoadedModel, job: Job, lm_eval_batch_sizes: Sequence[int]) -
         "memory": memory(loaded, job),
     }
     say(f"{result['samples_per_second']} samples/s, {result['of_floor']} of the floor; memory {result['memory']}")
+    if torch.cuda.is_available():
+        result["compiled"] = measure_compiled(loaded, job, result["floor_seconds"])
+        say(f"compiled layers: {result['compiled']}")
     if lm_eval_batch_sizes:
         result["peers"] = measure_peers(loaded, job, lm_eval_batch_sizes)
         for peer in result["peers"].values():
             peer["engine_is_faster_by"] = round(result["samples_per_second"] / peer["samples_per_second"], 1)
+            if "compiled" in result:
+                ratio = result["compiled"]["samples_per_second"] / peer["samples_per_second"]
+                peer["compiled_engine_is_faster_by"] = round(ratio, 1)
     return result
+
+
+def measure_compiled(loaded: LoadedModel, job: Job, floor_seconds: float) -> dict[str, Any]:
+    """The same with compiled layers, as long scorings have them."""
+    scorer = LabelScorer(loaded, engine="tree", compile=True)
+    first = timed(lambda: scorer.score(job.prompts, None))
+    times = [timed(lambda: scorer.score(job.prompts, None)) for _ in range(REPEATS)]
+    seconds = statistics.median(times)
+    return {
+        "is_used": scorer.report()["compiled"],
+        "first_call_seconds": round(first, 2),
+        "seconds": [round(value, 4) for value in times],
+        "samples_per_second": round(len(job.prompts) / seconds, 2),
+        "of_floor": round(floor_seconds / seconds, 3),
+    }
 
 
 def measure_peers(loaded: LoadedModel, job: Job, lm_eval_batch_sizes: Sequence[int]) -> dict[str, Any]:
@@ -240,11 +261,12 @@ def table(results: Sequence[dict[str, Any]], signed: str) -> str:
         f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|",
     ]
     for row in results:
-        peer = row.get("peers", {}).get("lm_eval", {})
+        peer, compiled = row.get("peers", {}).get("lm_eval", {}), row.get("compiled", {})
         cells = [
             row["model"], row["job"], row["labels"], row["tree_nodes"], row["shared_prefix_tokens"], row["rows"],
-            row["samples_per_second"], row["of_floor"], peer.get("samples_per_second", "–"),
-            peer.get("engine_is_faster_by", "–"), row["memory"]["ratio"],
+            row["samples_per_second"], row["of_floor"], compiled.get("samples_per_second", "–"),
+            compiled.get("of_floor", "–"), peer.get("samples_per_second", "–"), peer.get("engine_is_faster_by", "–"),
+            peer.get("compiled_engine_is_faster_by", "–"), row["memory"]["ratio"],
         ]  # fmt: skip
         lines[-1] += "\n| " + " | ".join(map(str, cells)) + " |"
     return "\n\n".join(lines) + "\n"

@@ -33,6 +33,9 @@ _PRESENTATION_ARGS = frozenset(
     }
 )
 
+# Whichever way labels are scored, the scores are the same; `score_shots` decides what is stored beside the results.
+_NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "score_shots"})
+
 
 def run_id(
     config: ExperimentConfig,
@@ -76,8 +79,7 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         values["adapter"] = adapter.model_dump(mode="json")
         values["training"] = {**training.model_dump(mode="json"), "trainer_args": args}
         values["train_seed"] = config.seed_for("train")
-    # Whichever way labels are scored, the scores are the same; `score_shots` decides what is stored beside the results.
-    values["inference"] = config.inference_or_default.model_dump(mode="json", exclude={"scorer", "score_shots"})
+    values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
     values["data_seed"] = config.seed_for("data")
     values["icl_seed"] = config.seed_for("icl")
     result = _plain_numbers(values)

@@ -160,6 +160,11 @@ class InferenceConfig(Section):
         description="How labels are scored; all ways give the same scores. `auto`: the fastest that agrees with "
         "`naive` on two prompts of the task.",
     )
+    compile: bool | Literal["auto"] = Field(
+        default="auto",
+        description="Whether the model's layers are compiled for scoring. `auto`: on a GPU, when more than a minute of "
+        "scoring is left.",
+    )
     score_normalization: str = Field(
         default="none",
         description="What is done to label scores first: `none` (sum), `tokens`, `characters`, `bytes` (mean), `pmi`, "

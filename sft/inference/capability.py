@@ -14,12 +14,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
-from sft.inference.batching import BatchSize
-from sft.inference.engines import UnsupportedModelError, engine_registry
+from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.label_tree import label_tree
 from sft.inference.shared_prefixes import ScoringRow
+from sft.inference.tolerance import is_16_bit, tolerance
 from sft.models.load import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -27,11 +26,6 @@ logger = logging.getLogger(__name__)
 PLAIN = "naive"
 PREFERENCE = ("tree", "cache", "cache_stepwise", PLAIN)
 _TRIAL_LABELS = 3
-# Of a score's size, with scores up to 10 nats counted as 10: 1e-4 in float32. Two ways to batch the plain forward pass
-# of a small bfloat16 model differ by half of the tolerance for 16-bit types.
-_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-5}
-_TOLERANCE_16_BIT = 1e-2
-_SMALLEST_SCALE = 10.0
 # Where the plain engine differs from itself by more than the tolerance, so much of that is allowed too.
 _TIMES_NOISE = 3.0
 
@@ -51,15 +45,16 @@ class EngineChoice:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
-def choose_engine(loaded: LoadedModel, rows: Sequence[ScoringRow], batch_size: BatchSize) -> EngineChoice:
+def choose_engine(loaded: LoadedModel, rows: Sequence[ScoringRow], options: EngineOptions) -> EngineChoice:
     """Try the engines in order of preference on two prompts of `rows`."""
+    options = replace(options, compile=False)
     trial = _trial_rows(rows)
     if sum(len(row.tree.labels) for row in rows) <= sum(len(row.tree.labels) for row in trial):
         return EngineChoice(PLAIN, "there is too little to score for a comparison to pay")
-    plain = _PlainScores(loaded, trial, batch_size)
+    plain = _PlainScores(loaded, trial, options)
     rejected: dict[str, str] = {}
     for name in PREFERENCE[:-1]:
-        found = _try(name, loaded, trial, plain, batch_size)
+        found = _try(name, loaded, trial, plain, options)
         if isinstance(found, EngineChoice):
             logger.info("labels are scored by the engine %r: %s", name, found.reason)
             return replace(found, rejected=rejected)
@@ -71,12 +66,10 @@ def choose_engine(loaded: LoadedModel, rows: Sequence[ScoringRow], batch_size: B
 class _PlainScores:
     """What the plain engine says of the trial, and how much of it is rounding."""
 
-    def __init__(self, loaded: LoadedModel, trial: Sequence[ScoringRow], batch_size: BatchSize) -> None:
+    def __init__(self, loaded: LoadedModel, trial: Sequence[ScoringRow], options: EngineOptions) -> None:
         self._loaded, self._trial = loaded, trial
-        self.scores = engine_registry[PLAIN](loaded, batch_size)(trial)
-        self.tolerance = _TOLERANCE.get(loaded.model.dtype, _TOLERANCE_16_BIT) * np.maximum(
-            np.abs(self.scores), _SMALLEST_SCALE
-        )
+        self.scores = engine_registry[PLAIN](loaded, options)(trial)
+        self.tolerance = tolerance(self.scores, loaded.model.dtype)
 
     @cached_property
     def noise(self) -> float:
@@ -84,29 +77,29 @@ class _PlainScores:
 
         Much where activations are quantised, or where rounding sends a token to another expert.
         """
-        alone = engine_registry[PLAIN](self._loaded, 1)(self._trial)
+        alone = engine_registry[PLAIN](self._loaded, EngineOptions(batch_size=1))(self._trial)
         return float((np.abs(alone - self.scores) / self.tolerance).max())
 
 
 def _try(
-    name: str, loaded: LoadedModel, trial: Sequence[ScoringRow], plain: _PlainScores, batch_size: BatchSize
+    name: str, loaded: LoadedModel, trial: Sequence[ScoringRow], plain: _PlainScores, options: EngineOptions
 ) -> EngineChoice | str:
     """The choice if the engine agrees, else the reason why not."""
-    if name != "tree" and _keeps_a_state(loaded) and loaded.model.dtype not in _TOLERANCE:
+    if name != "tree" and _keeps_a_state(loaded) and is_16_bit(loaded.model.dtype):
         return "in 16 bits, rounding hides whether a state is continued rightly"
     try:
-        scores = engine_registry[name](loaded, batch_size)(trial)
+        scores = engine_registry[name](loaded, options)(trial)
     except UnsupportedModelError as error:
         return str(error)
     except Exception as error:  # an architecture nobody foresaw may fail anywhere; a slower engine still serves it
         return f"{type(error).__name__}: {error}".split("\n")[0]
     excess = np.abs(scores - plain.scores) / plain.tolerance
     worst = np.unravel_index(excess.argmax(), excess.shape)
-    difference, tolerance = float(np.abs(scores - plain.scores)[worst]), float(plain.tolerance[worst])
+    difference, allowed = float(np.abs(scores - plain.scores)[worst]), float(plain.tolerance[worst])
     if not excess.max() <= 1.0:
-        tolerance *= max(1.0, _TIMES_NOISE * plain.noise)
-    compared = f"{difference:.1e} from the plain scores on two prompts ({tolerance:.1e} allowed)"
-    return EngineChoice(name, compared, difference, tolerance) if difference <= tolerance else compared
+        allowed *= max(1.0, _TIMES_NOISE * plain.noise)
+    compared = f"{difference:.1e} from the plain scores on two prompts ({allowed:.1e} allowed)"
+    return EngineChoice(name, compared, difference, allowed) if difference <= allowed else compared
 
 
 def _keeps_a_state(loaded: LoadedModel) -> bool:

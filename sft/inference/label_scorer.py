@@ -15,7 +15,7 @@ from sft.common_start import common_start
 from sft.errors import ModelError, PromptError
 from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
-from sft.inference.engines import engine_registry
+from sft.inference.engines import Engine, EngineOptions, engine_registry
 from sft.inference.label_tree import IntArray, LabelTree, label_tree
 from sft.inference.scores import LabelScores
 from sft.inference.shared_prefixes import ScoringRow, scoring_row
@@ -29,12 +29,19 @@ class LabelScorer:
     """Scores all labels of all prompts, by the fastest engine that is right for the model.
 
     engine: `auto` compares on first use, and again when prompts get longer than those compared; or the name of an
-    engine, which is then used without a comparison.
+    engine, which is then used without a comparison. compile: see `EngineOptions`.
     """
 
-    def __init__(self, loaded: LoadedModel, batch_size: BatchSize = "auto", engine: EngineName = "auto") -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        batch_size: BatchSize = "auto",
+        engine: EngineName = "auto",
+        compile: bool | Literal["auto"] = "auto",
+    ) -> None:
         self._loaded = loaded
-        self._batch_size: BatchSize = batch_size
+        self._options = EngineOptions(batch_size, compile)
+        self._engines: dict[str, Engine] = {}
         self._given = None if engine == "auto" else EngineChoice(engine, "the config names it")
         self._choice = self._given
         self._compared_length = 0
@@ -59,8 +66,7 @@ class LabelScorer:
             if place == len(rows):
                 rows.append(row)
             places.append(place)
-        engine = engine_registry[self._choose(rows).engine](self._loaded, self._batch_size)
-        scores = engine(rows)[places]
+        scores = self._engine(self._choose(rows).engine)(rows)[places]
         if np.isnan(scores).any():
             raise ModelError(
                 "the model gives label scores that are no numbers",
@@ -71,14 +77,21 @@ class LabelScorer:
 
     def report(self) -> dict[str, Any]:
         """Which engine was used and why, for the record."""
-        return {} if self._choice is None else asdict(self._choice)
+        if self._choice is None:
+            return {}
+        return {**asdict(self._choice), "compiled": self._engine(self._choice.engine).compiled}
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            self._engines[name] = engine_registry[name](self._loaded, self._options)
+        return self._engines[name]
 
     def _choose(self, rows: Sequence[ScoringRow]) -> EngineChoice:
         longest = max(len(row.prompt) for row in rows)
         if self._given is not None:
             return self._given
         if self._choice is None or longest > self._compared_length:
-            self._choice = choose_engine(self._loaded, rows, self._batch_size)
+            self._choice = choose_engine(self._loaded, rows, self._options)
             self._compared_length = longest
         return self._choice
 

@@ -95,7 +95,7 @@ class Answerer:
 
     def _scorer(self) -> LabelScorer:
         inference = self._config.inference_or_default
-        return LabelScorer(self._loaded, inference.batch_size, inference.scorer)
+        return LabelScorer(self._loaded, inference.batch_size, inference.scorer, inference.compile)
 
     def _score(
         self,

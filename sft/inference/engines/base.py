@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,21 @@ class UnsupportedModelError(Exception):
     """The engine can't run this model; the message says why."""
 
 
+@dataclass(frozen=True)
+class EngineOptions:
+    """batch_size: rows in a batch. compile: whether layers are compiled; `auto`: where that pays."""
+
+    batch_size: BatchSize = "auto"
+    compile: bool | Literal["auto"] = "auto"
+
+
 class Engine(Protocol):
-    """Log-probabilities of the labels of rows: [rows, labels], float64, in the order of the rows."""
+    """Log-probabilities of the labels of rows: [rows, labels], float64, in the order of the rows.
+
+    compiled: whether the last rows were scored by compiled layers.
+    """
+
+    compiled: bool
 
     def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]: ...
 
@@ -27,7 +41,7 @@ class Engine(Protocol):
 class EngineMaker(Protocol):
     """Raises `UnsupportedModelError` for a model of which it can be known at once."""
 
-    def __call__(self, loaded: LoadedModel, batch_size: BatchSize) -> Engine: ...
+    def __call__(self, loaded: LoadedModel, options: EngineOptions) -> Engine: ...
 
 
 engine_registry: Registry[EngineMaker] = Registry("scoring engine")

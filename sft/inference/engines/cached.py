@@ -18,28 +18,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sft.inference.batching import BatchRunner, BatchSize, padded
-from sft.inference.engines.base import Engine, UnsupportedModelError, engine_registry
+from sft.inference.engines.base import Engine, EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.memory import tokens_per_pass
 from sft.inference.shared_prefixes import ScoringRow
 from sft.models.load import LoadedModel
 
 
 @engine_registry.register("cache")
-def cache_engine(loaded: LoadedModel, batch_size: BatchSize) -> Engine:
+def cache_engine(loaded: LoadedModel, options: EngineOptions) -> Engine:
     """All tokens of a label at once."""
-    return _CachedEngine(loaded, batch_size, stepwise=False)
+    return _CachedEngine(loaded, options, stepwise=False)
 
 
 @engine_registry.register("cache_stepwise")
-def stepwise_cache_engine(loaded: LoadedModel, batch_size: BatchSize) -> Engine:
+def stepwise_cache_engine(loaded: LoadedModel, options: EngineOptions) -> Engine:
     """A label token at a time, for models that continue a state by single tokens only."""
-    return _CachedEngine(loaded, batch_size, stepwise=True)
+    return _CachedEngine(loaded, options, stepwise=True)
 
 
 class _CachedEngine:
-    def __init__(self, loaded: LoadedModel, batch_size: BatchSize, *, stepwise: bool) -> None:
+    compiled = False
+
+    def __init__(self, loaded: LoadedModel, options: EngineOptions, *, stepwise: bool) -> None:
         self._loaded = loaded
-        self._batch_size: BatchSize = batch_size
+        self._batch_size: BatchSize = options.batch_size
         self._stepwise = stepwise
         self._model: Any = loaded.model
         parameters = inspect.signature(loaded.base_model.forward).parameters

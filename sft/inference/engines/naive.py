@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sft.inference.batching import BatchSize, run_in_batches
-from sft.inference.engines.base import engine_registry
+from sft.inference.engines.base import EngineOptions, engine_registry
 from sft.inference.shared_prefixes import ScoringRow
 from sft.models.load import LoadedModel
 
@@ -32,9 +32,11 @@ class NaiveEngine:
     The language-model head runs only from the first position that a label of the batch needs.
     """
 
-    def __init__(self, loaded: LoadedModel, batch_size: BatchSize = "auto") -> None:
+    compiled = False
+
+    def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
         self._loaded = loaded
-        self._batch_size: BatchSize = batch_size
+        self._batch_size: BatchSize = options.batch_size
         forward = inspect.signature(loaded.base_model.forward)
         self._can_skip_logits = "logits_to_keep" in forward.parameters
 

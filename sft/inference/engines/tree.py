@@ -8,9 +8,11 @@ prompt tokens and the inner nodes of the trees only.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,13 +22,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from sft.inference.batching import BatchRunner, BatchSize
-from sft.inference.engines.base import UnsupportedModelError, engine_registry
+from sft.inference.batching import BatchRunner
+from sft.inference.compilation import CompiledLayers
+from sft.inference.engines.base import EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.label_tree import IntArray
 from sft.inference.language_head import LanguageHead
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
 from sft.inference.packing import Document, PackedBatch, documents_of, pack, pack_chain, single_rows
 from sft.inference.shared_prefixes import ScoringRow, common_length, prefix_groups
+from sft.inference.tolerance import tolerance
 from sft.inference.tree_attention import KeysAndValues, Pass, UnsupportedAttentionError, tree_pass
 from sft.models.load import LoadedModel
 
@@ -37,6 +41,8 @@ _DOCUMENTS_PER_PASS = 4
 _SHARE_OF_LOGITS = 4
 # cuDNN plans its attention anew for every shape.
 _CUDA_MULTIPLE = 512
+# Seconds of scoring. Compiling takes some ten and spares an eighth (measured).
+_COMPILING_PAYS = 60.0
 
 
 class _Pending(NamedTuple):
@@ -50,14 +56,17 @@ class _Pending(NamedTuple):
 class TreeEngine:
     """Exact for models whose layers all attend through transformers' attention interface."""
 
-    def __init__(self, loaded: LoadedModel, batch_size: BatchSize = "auto") -> None:
+    def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
         self._loaded = loaded
-        self._batch_size: BatchSize = batch_size
+        self._options = options
         self._model = loaded.base_model
         self._backbone = _backbone(loaded)
         self._n_layers = int(self._model.config.get_text_config().num_hidden_layers)
         self._head = LanguageHead(self._model)
         self.on_cuda = loaded.device.type == "cuda"
+        self.compiled = False
+        self._layers: CompiledLayers | None = None
+        self._may_compile = options.compile is True or (options.compile == "auto" and self.on_cuda)
 
     @torch.inference_mode()
     def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]:
@@ -65,7 +74,7 @@ class TreeEngine:
         budget = tokens_per_pass(self._loaded)
         run = _Run(self, np.empty((len(rows), len(rows[0].tree.labels))), budget)
         with BatchRunner(
-            self._batch_size, tokens=budget, rows=None, total=len(rows), description="scoring labels"
+            self._options.batch_size, tokens=budget, rows=None, total=len(rows), description="scoring labels"
         ) as runner:
             for group in prefix_groups(rows, budget):
                 run.read_prefix(group.prefix)
@@ -84,7 +93,8 @@ class TreeEngine:
         """Hidden states [T, D] of a batch's tokens. kept: is given the keys and values of every layer."""
         current = Pass(batch, prefix, kept)
         device = self._loaded.device
-        with tree_pass(self._model, current):
+        layers = contextlib.nullcontext() if self._layers is None else self._layers.in_use()
+        with tree_pass(self._model, current, compiled=self._layers is not None), layers:
             try:
                 hidden: Tensor = self._backbone(
                     input_ids=torch.from_numpy(batch.tokens).to(device)[None],
@@ -99,11 +109,31 @@ class TreeEngine:
             )
         return hidden[0]
 
-    def log_probs(self, hidden: Tensor, batch: PackedBatch, budget: int) -> Tensor:
+    def log_probs(self, batch: PackedBatch, prefix: KeysAndValues, budget: int) -> Tensor:
         """[E], of the batch's edges. Logits take less memory at a time than a layer's activations did."""
+        hidden = self.forward(batch, prefix)
         available = budget * activation_bytes_per_token(self._loaded) // _SHARE_OF_LOGITS
         at_once = max(16, available // self._head.bytes_per_row(hidden))
         return self._head.log_probs(hidden, batch.scored, batch.edge_rows, batch.edge_tokens, rows_at_once=at_once)
+
+    def compiling_pays(self, seconds_left: float) -> bool:
+        return self._may_compile and (self._options.compile is True or seconds_left > _COMPILING_PAYS)
+
+    def compile(self, batch: PackedBatch, prefix: KeysAndValues, budget: int, found: Tensor) -> None:
+        """Compile the layers, if they then say of a batch what they `found` without. Tried once."""
+        self._may_compile = False
+        try:
+            self._layers = CompiledLayers(self._model)
+            again = self.log_probs(batch, prefix, budget)
+        except Exception as error:  # compilers fail in many ways, and scoring goes on without one
+            self._layers = None
+            logger.info("the layers are not compiled: %s: %s", type(error).__name__, str(error).split("\n")[0])
+            return
+        before, after = (values.double().cpu().numpy() for values in (found, again))
+        self.compiled = bool((np.abs(after - before) <= tolerance(before, self._loaded.model.dtype)).all())
+        if not self.compiled:
+            self._layers = None
+            logger.warning("compiled layers give other scores, so they are not used")
 
 
 class _Run:
@@ -115,11 +145,14 @@ class _Run:
         self._prefix_tokens: IntArray = np.empty(0, dtype=np.int64)
         self._prefix: KeysAndValues = {}
         self._pending: _Pending | None = None
+        self._started, self._finished = time.perf_counter(), 0
 
     def read_prefix(self, tokens: IntArray) -> None:
         """Have the keys and values of `tokens` in memory, from those that are there as far as they agree."""
         common = common_length(self._prefix_tokens, tokens)
         self._prefix = {layer: (k[:, :, :common], v[:, :, :common]) for layer, (k, v) in self._prefix.items()}
+        if common == 0:
+            self._prefix = {}
         self._prefix_tokens = tokens[:common]
         step = self._budget
         while len(self._prefix_tokens) < len(tokens):
@@ -142,10 +175,17 @@ class _Run:
     def score(self, documents: Sequence[Document]) -> None:
         """Start a batch, and collect the one before it: the next is prepared while the device still works."""
         batch = pack(documents, _CUDA_MULTIPLE if self._engine.on_cuda else 1)
-        hidden = self._engine.forward(batch, self._prefix)
-        pending = _Pending(self._engine.log_probs(hidden, batch, self._budget), batch)
+        log_probs = self._engine.log_probs(batch, self._prefix, self._budget)
         self.finish()
-        self._pending = pending
+        self._pending = _Pending(log_probs, batch)
+        if self._engine.compiling_pays(self._seconds_left()):
+            self._engine.compile(batch, self._prefix, self._budget, log_probs)
+
+    def _seconds_left(self) -> float:
+        """As long as the rows so far took, per row."""
+        return (
+            (time.perf_counter() - self._started) * (len(self.scores) / self._finished - 1) if self._finished else 0.0
+        )
 
     def finish(self) -> None:
         if self._pending is None:
@@ -155,6 +195,7 @@ class _Run:
         n_labels = self.scores.shape[1]
         sums = np.bincount(batch.edge_cells, weights=log_probs.cpu().numpy(), minlength=len(batch.rows) * n_labels)
         self.scores[[row.place for row in batch.rows]] = sums.reshape(-1, n_labels)
+        self._finished += len(batch.rows)
 
 
 def _backbone(loaded: LoadedModel) -> Any:

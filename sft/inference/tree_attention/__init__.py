@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -54,16 +55,24 @@ _current: ContextVar[Pass | None] = ContextVar("sft_tree_pass", default=None)
 
 
 @contextlib.contextmanager
-def tree_pass(model: Any, current: Pass) -> Iterator[None]:
-    """Within it, the transformers model `model` attends as `current` says."""
+def tree_pass(model: Any, current: Pass, *, compiled: bool = False) -> Iterator[None]:
+    """Within it, the transformers model `model` attends as `current` says. compiled: whether its layers are."""
     before = model.config._attn_implementation
     token = _current.set(current)
-    model.set_attn_implementation(NAME)
+    model.set_attn_implementation(_name_outside_of_graphs() if compiled else NAME)
     try:
         yield
     finally:
         model.set_attn_implementation(before)
         _current.reset(token)
+
+
+@cache
+def _name_outside_of_graphs() -> str:
+    """The same function, where compiled layers leave their graphs: it depends on more than its arguments."""
+    name = f"{NAME}_outside_of_graphs"
+    ALL_ATTENTION_FUNCTIONS.register(name, torch.compiler.disable(tree_attention))  # type: ignore[no-untyped-call]
+    return name
 
 
 def tree_attention(

@@ -40,6 +40,7 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another report_to": (trainer_args(report_to="none"), trainer_args(report_to=["tensorboard"])),
     "another run_name": (trainer_args(), trainer_args(run_name="x", logging_steps=1, save_strategy="no")),
     "seeds written out": ({}, {"data_seed": 13, "icl_seed": 13, "train_seed": 13}),
+    "another way to the same scores": ({}, {"inference": {"scorer": "naive", "compile": False}}),
     "scores stored beside the results": ({}, {"inference": {"score_shots": True}}),
     "an old name": (trainer_args(max_length=64), trainer_args(max_seq_length=64)),
 }

@@ -10,11 +10,23 @@ import pytest
 import torch
 
 from sft.inference import capability
-from sft.inference.engines import UnsupportedModelError, engine_registry
+from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.label_scorer import LabelScorer
 from sft.inference.shared_prefixes import ScoringRow
 from tests.label_scoring import brute_force, prompts_of
 from tests.tiny_models import tiny_loaded
+
+
+class _Named:
+    """A function as an engine."""
+
+    compiled = False
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __call__(self, rows: Sequence[ScoringRow]) -> Any:
+        return self._function(rows)
 
 
 class _Off:
@@ -23,19 +35,19 @@ class _Off:
     def __init__(self, by: float) -> None:
         self._by = by
 
-    def __call__(self, loaded: Any, batch_size: Any) -> Any:
-        plain = engine_registry["naive"](loaded, batch_size)
+    def __call__(self, loaded: Any, options: EngineOptions) -> Any:
+        plain = engine_registry["naive"](loaded, options)
 
         def score(rows: Sequence[ScoringRow]) -> np.ndarray:
             scores = plain(rows)
             scores[-1, -1] += self._by
             return scores
 
-        return score
+        return _Named(score)
 
 
 def _fails(error: Exception) -> Any:
-    def make(loaded: Any, batch_size: Any) -> Any:
+    def make(loaded: Any, options: EngineOptions) -> Any:
         raise error
 
     return make
@@ -94,9 +106,9 @@ def test_the_comparison_is_made_again_only_when_prompts_get_longer(monkeypatch: 
     compared: list[int] = []
     choose = capability.choose_engine
 
-    def spy(loaded: Any, rows: Sequence[ScoringRow], batch_size: Any) -> Any:
+    def spy(loaded: Any, rows: Sequence[ScoringRow], options: EngineOptions) -> Any:
         compared.append(max(len(row.prompt) for row in rows))
-        return choose(loaded, rows, batch_size)
+        return choose(loaded, rows, options)
 
     monkeypatch.setattr("sft.inference.label_scorer.choose_engine", spy)
     scorer = LabelScorer(tiny_loaded())
@@ -108,9 +120,9 @@ def test_the_comparison_is_made_again_only_when_prompts_get_longer(monkeypatch: 
 def test_the_trial_is_the_longest_and_the_shortest_prompt_with_labels_that_branch(replace_engine: Any) -> None:
     tried: list[list[ScoringRow]] = []
 
-    def maker(loaded: Any, batch_size: Any) -> Any:
-        plain = engine_registry["naive"](loaded, batch_size)
-        return lambda rows: tried.append(list(rows)) or plain(rows)
+    def maker(loaded: Any, options: EngineOptions) -> Any:
+        plain = engine_registry["naive"](loaded, options)
+        return _Named(lambda rows: tried.append(list(rows)) or plain(rows))
 
     replace_engine("tree", maker)
     LabelScorer(tiny_loaded()).score(prompts_of([6, 3, 9, 4]), None)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 
-from sft.inference.engines import UnsupportedModelError, engine_registry
+from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.engines import tree as tree_module
 from sft.inference.label_scorer import EngineName, LabelScorer
 from sft.models.load import LoadedModel
@@ -109,7 +109,7 @@ def test_adapters_that_put_virtual_tokens_first_are_not_run_through_the_tree() -
     loaded = tiny_loaded()
     loaded.model = get_peft_model(loaded.model, PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")).eval()
     with pytest.raises(UnsupportedModelError, match="virtual tokens"):
-        engine_registry["tree"](loaded, "auto")
+        engine_registry["tree"](loaded, EngineOptions())
 
 
 def test_a_long_prefix_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
