@@ -10,7 +10,7 @@ import torch
 from sft.models.load import LoadedModel
 
 # More tokens than this make a pass no faster per token.
-_MOST_TOKENS = {"cuda": 32_768, "mps": 8_192, "cpu": 2_048}
+_MOST_TOKENS = {"cuda": 32_768, "mps": 8_192, "cpu": 1_024}
 _FEWEST_TOKENS = 256
 _USABLE = 0.5
 
@@ -20,7 +20,7 @@ def tokens_per_pass(loaded: LoadedModel) -> int:
     devices = {parameter.device for parameter in loaded.model.parameters() if not parameter.is_meta}
     free = min((free_bytes(device) for device in devices | {loaded.device}), default=0)
     fitting = int(_USABLE * free / activation_bytes_per_token(loaded))
-    return max(_FEWEST_TOKENS, min(fitting, _MOST_TOKENS.get(loaded.device.type, 2_048)))
+    return max(_FEWEST_TOKENS, min(fitting, _MOST_TOKENS.get(loaded.device.type, 1_024)))
 
 
 def activation_bytes_per_token(loaded: LoadedModel) -> int:

@@ -19,7 +19,7 @@ from sft.models import load as load_module
 from sft.models.load import LoadedModel
 from sft.models.quantization import quantization_config
 from sft.prompting.build import LabelPrompt
-from tests.label_scoring import prompts_of
+from tests.label_scoring import brute_force, prompts_of
 from tests.tiny_models import random_ids
 from tests.unit.models.test_load import load
 
@@ -137,6 +137,19 @@ def test_engines_differ_no_more_than_rounding_lets_the_plain_one_differ_from_its
     scorer = LabelScorer(loaded)
     scorer.score(prompts, None)
     assert scorer.report()["engine"] == "tree"
+
+
+@on_a_cpu
+def test_with_activations_in_float32_the_engines_agree_on_4_bit_weights_as_on_any(base: Path) -> None:
+    args = {**NF4, "bnb_4bit_compute_dtype": "float32"}
+    loaded = load(
+        base, quantization={"config_class": "BitsAndBytesConfig", "args": args}, model_args={"dtype": "float32"}
+    )
+    prompts = prompts_of([3, 9, 20, 33], prefix=40)
+    expected = brute_force(loaded.model, prompts, None)
+    for engine in ("tree", "cache", "naive"):
+        found = LabelScorer(loaded, engine=engine).score(prompts, None).log_probs
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0, err_msg=engine)
 
 
 def gradients(loaded: LoadedModel) -> dict[str, torch.Tensor]:
