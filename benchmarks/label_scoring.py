@@ -73,6 +73,7 @@ def main() -> None:
     specs = [spec for spec in jobs if not arguments.jobs or spec.name in arguments.jobs]
     sizes = [] if arguments.skip_peers else arguments.lm_eval_batch_sizes
     results: list[dict[str, Any]] = []
+    written = "no job has such a name"
     for model_name, make in models.items():
         loaded = make()
         for spec in specs:
@@ -80,22 +81,23 @@ def main() -> None:
             job = build_job(spec._replace(rows=rows), arguments.assets, loaded.tokenizer, chat=bool(arguments.shapes))
             say(f"{model_name}, {spec.name}: {len(job.prompts)} prompts built")
             results.append({"model": model_name, "job": spec.name, **measure(loaded, job, sizes)})
-            write(results, arguments.out, arguments.commit or commit())
+            written = write(results, arguments.out, arguments.commit or commit())
             if arguments.profile:
                 profile(loaded, job)
         del loaded
         free_memory()
-    print(table(results, arguments.commit or commit()))
+    print(written)
 
 
-def write(results: Sequence[dict[str, Any]], out: Path, signed: str) -> None:
-    """After every job, so that what is measured isn't lost."""
+def write(results: Sequence[dict[str, Any]], out: Path, signed: str) -> str:
+    """After every job, so that what is measured isn't lost. Returns the table."""
     versions = environment() | {"lm_eval": importlib.metadata.version("lm_eval")}
     report = {"results": list(results), "environment": versions, "commit": signed}
     out.mkdir(exist_ok=True)
     name = f"label_scoring_{'gpu' if torch.cuda.is_available() else 'cpu'}"
     (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / f"{name}.md").write_text(table(results, signed))
+    (out / f"{name}.md").write_text(table(report))
+    return table(report)
 
 
 def say(what: str) -> None:
@@ -253,15 +255,18 @@ def profile(loaded: LoadedModel, job: Job) -> None:
         print(f"  {event.self_device_time_total / total:6.1%} {event.count:6d} {event.key[:110]}")
 
 
-def table(results: Sequence[dict[str, Any]], signed: str) -> str:
-    machine = environment()
+def table(report: dict[str, Any]) -> str:
+    machine = report["environment"]
     lines = [
         "# Label scoring",
-        f"{', '.join(machine['gpus']) or machine['cpu']}, commit {signed}.",
+        f"{', '.join(machine['gpus']) or machine['cpu']}, commit {report['commit']}.",
         f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|",
     ]
-    for row in results:
-        peer, compiled = row.get("peers", {}).get("lm_eval", {}), row.get("compiled", {})
+    for row in report["results"]:
+        peer, compiled = dict(row.get("peers", {}).get("lm_eval", {})), row.get("compiled", {})
+        if not compiled.get("is_used"):
+            compiled = {}
+            peer.pop("compiled_engine_is_faster_by", None)
         cells = [
             row["model"], row["job"], row["labels"], row["tree_nodes"], row["shared_prefix_tokens"], row["rows"],
             row["samples_per_second"], row["of_floor"], compiled.get("samples_per_second", "–"),

@@ -30,7 +30,7 @@ from sft.inference.language_head import LanguageHead
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
 from sft.inference.packing import Document, PackedBatch, documents_of, pack, pack_chain, single_rows
 from sft.inference.shared_prefixes import ScoringRow, common_length, prefix_groups
-from sft.inference.tolerance import tolerance
+from sft.inference.tolerance import agree
 from sft.inference.tree_attention import KeysAndValues, Pass, UnsupportedAttentionError, tree_pass
 from sft.models.load import LoadedModel
 
@@ -130,7 +130,7 @@ class TreeEngine:
             logger.info("the layers are not compiled: %s: %s", type(error).__name__, str(error).split("\n")[0])
             return
         before, after = (values.double().cpu().numpy() for values in (found, again))
-        self.compiled = bool((np.abs(after - before) <= tolerance(before, self._loaded.model.dtype)).all())
+        self.compiled = agree(before, after, self._loaded.model.dtype)
         if not self.compiled:
             self._layers = None
             logger.warning("compiled layers give other scores, so they are not used")

@@ -66,6 +66,35 @@ def test_layers_that_compile_to_something_else_are_not_used(
     assert "give other scores" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("dtype", "factor", "agrees"),
+    [
+        (torch.float32, 1.0, True),
+        (torch.float32, 1.001, False),
+        (torch.bfloat16, 1.0, True),
+        (torch.bfloat16, 1.2, False),
+    ],
+)
+def test_each_precision_is_held_to_its_own_tolerance(
+    dtype: torch.dtype, factor: float, agrees: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 16 bits the layers' graphs round in other places: here every output is moved to a neighbouring number."""
+
+    def compiled(function: Any, **arguments: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            output = function(*args, **kwargs) * factor
+            return output + output * torch.finfo(dtype).eps * torch.randn_like(output).sign() / 2
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    loaded = tiny_loaded()
+    loaded.model.to(dtype)
+    scorer = compiled_scorer(loaded)
+    scorer.score(prompts_of(), None)
+    assert scorer.report()["compiled"] is agrees
+
+
 @pytest.mark.parametrize("error", [RuntimeError("no C compiler"), torch.cuda.OutOfMemoryError("simulated")])
 def test_a_compiler_that_fails_is_done_without(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
