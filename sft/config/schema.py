@@ -146,8 +146,8 @@ class InferenceConfig(Section):
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         default="auto",
-        description="Prompts (with all their labels) per forward pass; `auto`: as many as fit into the free memory. "
-        "Halved where memory runs out.",
+        description="Prompts (with all their labels; for the scorer `naive`: sequences) per forward pass; `auto`: as "
+        "many as fit into the free memory. Halved where memory runs out.",
     )
     max_seq_length: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Limit of prompt plus answer in tokens; null = what the model allows."

@@ -17,7 +17,7 @@ import numpy as np
 
 from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.label_tree import label_tree
-from sft.inference.shared_prefixes import ScoringRow
+from sft.inference.shared_prefixes import MIN_SHARED, ScoringRow, common_length
 from sft.inference.tolerance import is_16_bit, tolerance
 from sft.models.load import LoadedModel
 
@@ -111,9 +111,11 @@ def _keeps_a_state(loaded: LoadedModel) -> bool:
 
 
 def _trial_rows(rows: Sequence[ScoringRow]) -> list[ScoringRow]:
-    """The longest and the shortest prompt, each with few labels among which the tree branches, if it does anywhere."""
-    by_length = sorted(rows, key=lambda row: len(row.prompt))
-    chosen = [by_length[-1], by_length[0]] if len(rows) > 1 else [by_length[0]]
+    """The longest prompt and a short one that begins alike, with few labels that branch where any do."""
+    longest = max(rows, key=lambda row: len(row.prompt))
+    others = [row for row in rows if row is not longest]
+    alike = [row for row in others if common_length(row.prompt, longest.prompt) >= MIN_SHARED]
+    chosen = [longest, *sorted(alike or others, key=lambda row: len(row.prompt))[:1]]
     return [row._replace(tree=label_tree(_trial_labels(row.tree.labels))) for row in chosen]
 
 

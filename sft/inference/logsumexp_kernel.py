@@ -30,5 +30,6 @@ def _row_logsumexp(logits, output, n_columns, row_stride, BLOCK: tl.constexpr): 
 def row_logsumexp(logits: Tensor) -> Tensor:
     """[R] in float32. logits: [R, V], of any float type."""
     output = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
-    _row_logsumexp[(len(logits),)](logits, output, logits.shape[1], logits.stride(0), BLOCK=_BLOCK, num_warps=8)
+    with torch.cuda.device_of(logits):  # type: ignore[no-untyped-call]
+        _row_logsumexp[(len(logits),)](logits, output, logits.shape[1], logits.stride(0), BLOCK=_BLOCK, num_warps=8)
     return output

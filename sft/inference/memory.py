@@ -16,11 +16,15 @@ _USABLE = 0.5
 
 
 def tokens_per_pass(loaded: LoadedModel) -> int:
-    """Tokens whose activations fit into half of the memory that is free now, on the fullest device of the model."""
-    devices = {parameter.device for parameter in loaded.model.parameters() if not parameter.is_meta}
-    free = min((free_bytes(device) for device in devices | {loaded.device}), default=0)
-    fitting = int(_USABLE * free / activation_bytes_per_token(loaded))
+    """Tokens whose activations fit into the usable memory, and no more than make a pass faster per token."""
+    fitting = usable_bytes(loaded) // activation_bytes_per_token(loaded)
     return max(_FEWEST_TOKENS, min(fitting, _MOST_TOKENS.get(loaded.device.type, 1_024)))
+
+
+def usable_bytes(loaded: LoadedModel) -> int:
+    """Half of what is free now, on the fullest device of the model."""
+    devices = {parameter.device for parameter in loaded.model.parameters() if not parameter.is_meta}
+    return int(_USABLE * min(free_bytes(device) for device in devices | {loaded.device}))
 
 
 def activation_bytes_per_token(loaded: LoadedModel) -> int:

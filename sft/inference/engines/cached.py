@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sft.inference.batching import BatchRunner, BatchSize, padded
 from sft.inference.engines.base import Engine, EngineOptions, UnsupportedModelError, engine_registry
-from sft.inference.memory import tokens_per_pass
+from sft.inference.memory import activation_bytes_per_token, tokens_per_pass, usable_bytes
 from sft.inference.shared_prefixes import ScoringRow
 from sft.models.load import LoadedModel
 
@@ -55,28 +55,21 @@ class _CachedEngine:
     def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]:
         rows = [row._replace(place=i) for i, row in enumerate(rows)]
         scores = np.empty((len(rows), len(rows[0].tree.labels)))
+        tokens, memory = tokens_per_pass(self._loaded), usable_bytes(self._loaded)
 
         def run(batch: Sequence[ScoringRow]) -> None:
-            scores[[row.place for row in batch]] = self._score_batch(batch)
-
-        def length(row: ScoringRow) -> int:
-            # After the prompt, every label is a row of its own.
-            return len(row.prompt) + sum(map(len, row.tree.labels))
+            scores[[row.place for row in batch]] = self._score_batch(batch, memory)
 
         with BatchRunner(
-            self._batch_size,
-            tokens=tokens_per_pass(self._loaded),
-            rows=None,
-            total=len(rows),
-            description="scoring labels",
+            self._batch_size, tokens=tokens, rows=None, total=len(rows), description="scoring labels"
         ) as runner:
-            by_length = sorted(rows, key=lambda row: len(row.prompt), reverse=True)
-            for _, group in groupby(by_length, key=lambda row: len(row.prompt)):
-                runner.run(list(group), run, tokens=padded, length=length)
+            by_length = sorted(rows, key=_length, reverse=True)
+            for _, group in groupby(by_length, key=_length):
+                runner.run(list(group), run, tokens=padded, length=_length)
         return scores
 
-    def _score_batch(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]:
-        """[rows, labels] for prompts of one length."""
+    def _score_batch(self, rows: Sequence[ScoringRow], memory: int) -> NDArray[np.float64]:
+        """[rows, labels] for prompts of one length. memory: bytes that may be used."""
         device = self._loaded.device
         n_prompt, n_labels = len(rows[0].prompt), len(rows[0].tree.labels)
         prompts = torch.from_numpy(np.stack([row.prompt for row in rows])).to(device)
@@ -91,22 +84,32 @@ class _CachedEngine:
         ids, lengths = ids.to(device), lengths.to(device)
         owners = torch.arange(len(rows), device=device).repeat_interleave(n_labels)
         scores = first[owners, ids[:, 0]].double()
-        if width > 1:
-            cache = _repeated(output[self._cache_name], owners)
-            for start, log_probs in self._continuations(ids[:, :-1], n_prompt, cache):
-                targets = ids[:, start + 1 : start + 1 + log_probs.shape[1]]
-                token_scores = log_probs.gather(2, targets[..., None])[..., 0].double()
-                counted = torch.arange(start + 1, start + 1 + targets.shape[1], device=device) < lengths[:, None]
-                scores += torch.where(counted, token_scores, 0.0).sum(dim=1)
+        # Every label continues a copy of its prompt's cache, so not all labels are continued at once.
+        at_once = max(1, memory // self._bytes_per_label(n_prompt, width))
+        for start in range(0, len(labels) if width > 1 else 0, at_once):
+            part = slice(start, start + at_once)
+            cache = _repeated(output[self._cache_name], owners[part])
+            scores[part] += self._continued(ids[part], lengths[part], n_prompt, cache)
         result: NDArray[np.float64] = scores.view(len(rows), n_labels).cpu().numpy()
         return result
 
-    def _continuations(self, ids: Tensor, n_prompt: int, cache: Any) -> Any:
-        """Where each piece of the labels starts, and the log-probabilities of what follows its tokens."""
-        step = 1 if self._stepwise else ids.shape[1]
-        for start in range(0, ids.shape[1], step):
+    def _bytes_per_label(self, n_prompt: int, width: int) -> int:
+        """Of a copy of the cache, which is less than activations of as many tokens, and of logits in two precisions."""
+        vocabulary = int(self._loaded.base_model.config.get_text_config().vocab_size)
+        return (n_prompt + width) * activation_bytes_per_token(self._loaded) + 8 * width * vocabulary
+
+    def _continued(self, ids: Tensor, lengths: Tensor, n_prompt: int, cache: Any) -> Tensor:
+        """[labels]: log-probabilities of all tokens but the first. ids: [labels, width], of which `lengths` count."""
+        scores = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
+        n_read = ids.shape[1] - 1
+        step = 1 if self._stepwise else n_read
+        for start in range(0, n_read, step):
             output = self._forward(ids[:, start : start + step], n_prompt + start + step, cache)
-            yield start, output.logits.log_softmax(dim=-1, dtype=torch.float32)
+            log_probs = output.logits.log_softmax(dim=-1, dtype=torch.float32)
+            predicted = torch.arange(start + 1, start + step + 1, device=ids.device)
+            token_scores = log_probs.gather(2, ids[:, predicted, None])[..., 0].double()
+            scores += torch.where(predicted < lengths[:, None], token_scores, 0.0).sum(dim=1)
+        return scores
 
     def _forward(self, ids: Tensor, seen: int, cache: Any) -> Any:
         """seen: tokens of the sequences up to the last of `ids`."""
@@ -121,6 +124,10 @@ class _CachedEngine:
         if self._takes_positions:
             arguments["position_ids"] = torch.arange(seen - n, seen, device=ids.device).expand(len(ids), -1)
         return self._model(input_ids=ids, use_cache=True, **arguments)
+
+
+def _length(row: ScoringRow) -> int:
+    return len(row.prompt)
 
 
 def _repeated(cache: Any, owners: Tensor) -> Any:

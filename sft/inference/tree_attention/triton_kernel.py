@@ -128,11 +128,12 @@ def tree_attention_kernel(
     prefix: tuple[Tensor, Tensor] | None = None,
     partial: Attended | None = None,
 ) -> Attended:
-    """query [1, H, T, d], key and value [1, H_kv, T, d], any strides but 1 along d.
+    """query [1, H, T, d], key and value [1, H_kv, T, d].
 
     prefix: keys and values [1, H_kv, S, d] that all tokens see as far as the window reaches. partial: what was found on
     keys that are not given here, output [1, H, T, d] and log-sum-exp [1, H, T]. Returns [T, H, d] and [T, H].
     """
+    query, key, value = (_with_dense_heads(x) for x in (query, key, value))
     _, heads, n_tokens, d = query.shape
     groups = heads // key.shape[1]
     groups_padded = triton.next_power_of_2(groups)
@@ -142,20 +143,26 @@ def tree_attention_kernel(
     lse = torch.empty((n_tokens, heads), dtype=torch.float32, device=query.device)
     no_partial = partial is None
     partial = Attended(query, lse.T[None]) if partial is None else partial
-    prefix_key, prefix_value = (key, value) if prefix is None else prefix
+    prefix_key, prefix_value = (key, value) if prefix is None else map(_with_dense_heads, prefix)
+    found = _with_dense_heads(partial.output)
     strides: list[Any] = []
-    for tensor in (query, key, value, prefix_key, prefix_value, partial.output):
-        assert tensor.stride(3) == 1, "the kernel reads heads whose elements are next to each other"
+    for tensor in (query, key, value, prefix_key, prefix_value, found):
         strides += [tensor.stride(2), tensor.stride(1)]
     d_padded = max(16, triton.next_power_of_2(d))
-    _tree_attention[(triton.cdiv(n_tokens, block_t), key.shape[1])](
-        query, key, value, prefix_key, prefix_value, partial.output, partial.log_sum_exp, output, lse,
-        layout.ends, layout.positions, blocks.ends, blocks.starts,
-        n_tokens, 0 if prefix is None else prefix_key.shape[2], scale, softcap or 1.0, window or 0,
-        *strides, partial.log_sum_exp.stride(2), partial.log_sum_exp.stride(1),
-        HEADS=heads, GROUPS=groups, GROUPS_PADDED=groups_padded, D=d, D_PADDED=d_padded,
-        BLOCK_T=block_t, BLOCK_N=_BLOCK_N, HAS_PREFIX=prefix is not None, HAS_PARTIAL=not no_partial,
-        WINDOW=window is not None, SOFTCAP=softcap is not None,
-        num_warps=8 if d_padded >= 128 else 4, num_stages=2,
-    )  # fmt: skip
+    with torch.cuda.device_of(query):  # type: ignore[no-untyped-call]
+        _tree_attention[(triton.cdiv(n_tokens, block_t), key.shape[1])](
+            query, key, value, prefix_key, prefix_value, found, partial.log_sum_exp, output, lse,
+            layout.ends, layout.positions, blocks.ends, blocks.starts,
+            n_tokens, 0 if prefix is None else prefix_key.shape[2], scale, softcap or 1.0, window or 0,
+            *strides, partial.log_sum_exp.stride(2), partial.log_sum_exp.stride(1),
+            HEADS=heads, GROUPS=groups, GROUPS_PADDED=groups_padded, D=d, D_PADDED=d_padded,
+            BLOCK_T=block_t, BLOCK_N=_BLOCK_N, HAS_PREFIX=prefix is not None, HAS_PARTIAL=not no_partial,
+            WINDOW=window is not None, SOFTCAP=softcap is not None,
+            num_warps=8 if d_padded >= 128 else 4, num_stages=2,
+        )  # fmt: skip
     return Attended(output, lse)
+
+
+def _with_dense_heads(x: Tensor) -> Tensor:
+    """The kernel reads heads whose elements are next to each other."""
+    return x if x.stride(3) == 1 else x.contiguous()

@@ -117,7 +117,7 @@ def test_the_comparison_is_made_again_only_when_prompts_get_longer(monkeypatch: 
     assert compared == [10, 20]
 
 
-def test_the_trial_is_the_longest_and_the_shortest_prompt_with_labels_that_branch(replace_engine: Any) -> None:
+def test_the_trial_is_the_longest_and_a_short_prompt_with_labels_that_branch(replace_engine: Any) -> None:
     tried: list[list[ScoringRow]] = []
 
     def maker(loaded: Any, options: EngineOptions) -> Any:
@@ -132,6 +132,19 @@ def test_the_trial_is_the_longest_and_the_shortest_prompt_with_labels_that_branc
     assert (40, 41, 42, 43, 44, 45) in labels
     assert (40, 41, 42) in labels
     assert len(labels) == 3
+
+
+def test_the_short_prompt_of_the_trial_begins_like_the_longest_if_any_does(replace_engine: Any) -> None:
+    """So that a shared prefix is part of what is tried."""
+    tried: list[list[ScoringRow]] = []
+
+    def maker(loaded: Any, options: EngineOptions) -> Any:
+        plain = engine_registry["naive"](loaded, options)
+        return _Named(lambda rows: tried.append(list(rows)) or plain(rows))
+
+    replace_engine("tree", maker)
+    LabelScorer(tiny_loaded()).score([*prompts_of([6, 3, 9], prefix=30), *prompts_of([2, 4])], None)
+    assert [len(row.prompt) for row in tried[0]] == [39, 33]
 
 
 def test_with_too_little_to_score_the_plain_way_is_taken() -> None:

@@ -112,6 +112,23 @@ def test_adapters_that_put_virtual_tokens_first_are_not_run_through_the_tree() -
         engine_registry["tree"](loaded, EngineOptions())
 
 
+@pytest.mark.parametrize("engine", ["cache", "cache_stepwise"])
+def test_with_little_memory_few_copies_of_a_cache_are_continued_at_a_time(
+    engine: EngineName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = tiny_loaded("bloom")
+    prompts = prompts_of([9, 9, 12])
+    per_label = engine_registry[engine](loaded, EngineOptions())._bytes_per_label(12, 6)
+    monkeypatch.setattr("sft.inference.engines.cached.usable_bytes", lambda loaded: 4 * per_label)
+    sizes: list[int] = []
+    loaded.model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape[0]), with_kwargs=True
+    )
+    found = scores(loaded, engine, prompts)
+    assert max(sizes) <= 4
+    np.testing.assert_allclose(found, brute_force(loaded.model, prompts, None), atol=1e-4, rtol=0)
+
+
 def test_a_long_prefix_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tiny_loaded("gemma2")
     prompts = prompts_of(prefix=100)
