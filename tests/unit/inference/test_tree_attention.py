@@ -179,7 +179,8 @@ def test_values_of_another_width_than_keys_are_attended_to_as_well() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 def test_the_triton_kernels_agree_in_tritons_interpreter() -> None:
     """In a process of its own, because Triton decides at import whether it interprets; there, on the CPU."""
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(REPOSITORY)}
+    paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": paths}
     result = subprocess.run(
         [sys.executable, "-m", "tests.interpreted_kernels"],
         env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600,
