@@ -10,11 +10,10 @@ from sft.data.sampling import InContextExamples
 from sft.errors import TrainingError
 from sft.progress import progress
 from sft.prompting.build import PromptBuilder, TrainingSequence
+from sft.prompting.labelled import IGNORED, LabelledIds
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-IGNORED = -100
 
 
 def training_sequences(
@@ -40,13 +39,8 @@ def loss_labels(sequence: TrainingSequence, *, answers_only: bool = True) -> lis
     return [IGNORED] * start + sequence.ids[start:]
 
 
-def as_dataset(sequences: Sequence[TrainingSequence], *, answers_only: bool) -> Dataset:
+def as_dataset(rows: Sequence[LabelledIds]) -> Dataset:
     """Columns `input_ids` and `labels`, which TRL takes as they are."""
     from datasets import Dataset
 
-    return Dataset.from_dict(
-        {
-            "input_ids": [sequence.ids for sequence in sequences],
-            "labels": [loss_labels(sequence, answers_only=answers_only) for sequence in sequences],
-        }
-    )
+    return Dataset.from_dict({"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]})

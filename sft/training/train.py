@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 
-from sft.adapters import adapter_registry
+from sft.adapters import attach
 from sft.config.schema import MethodConfig
 from sft.errors import TrainingError
 from sft.models.load import LoadedModel
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
-from sft.training.sequences import IGNORED, as_dataset
+from sft.prompting.labelled import IGNORED, LabelledIds
+from sft.training.sequences import as_dataset, loss_labels
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ _LEAKS_WHEN_PACKED = frozenset(
 class TrainingSummary:
     """What a record says of the training.
 
-    sequences and answer_tokens are those of one epoch; log is the trainer's own (loss, learning rate, … by step).
+    sequences and answer_tokens are those of one epoch; initialization is what an initializer of ours did, if one was
+    named; log is the trainer's own (loss, learning rate, … by step).
     """
 
     sequences: int
@@ -44,6 +46,7 @@ class TrainingSummary:
     seconds: float
     trainable_parameters: int
     total_parameters: int
+    initialization: dict[str, Any] | None
     log: list[dict[str, Any]]
 
 
@@ -70,12 +73,14 @@ def train_adapter(
             "raise model.model_args.max_memory, or take a smaller or quantised model; predict and evaluate can offload",
         )
     set_seed(args.seed)
-    loaded.model = adapter_registry[adapter.method](loaded.model, adapter.args)
+    answers_only = args.completion_only_loss is not False
+    rows = [LabelledIds(s.ids, loss_labels(s, answers_only=answers_only)) for s in sequences]
+    attached = attach(loaded.model, adapter, rows=rows, seed=args.seed)
+    loaded.model = attached.model
     trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     if trainable == 0:
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
-    answers_only = args.completion_only_loss is not False
-    dataset = as_dataset(sequences, answers_only=answers_only)
+    dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:
         trainer = SFTTrainer(model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer)
@@ -86,6 +91,7 @@ def train_adapter(
     expected = sum(len(s.ids) - max(1, s.n_prompt if answers_only else 0) for s in sequences)
     if answer_tokens == 0 or (answer_tokens != expected and not args.packing):
         raise TrainingError(f"the loss would be over {answer_tokens} tokens instead of {expected}")
+    attached.start()
     started = time.perf_counter()
     output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
@@ -95,6 +101,7 @@ def train_adapter(
             "lower training.trainer_args.learning_rate",
         )
     loaded.model = _as_if_loaded(trainer)
+    attached.finish()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return TrainingSummary(
@@ -107,6 +114,7 @@ def train_adapter(
         seconds=seconds,
         trainable_parameters=trainable,
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
+        initialization=None if attached.initialized is None else attached.initialized.report(),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
 

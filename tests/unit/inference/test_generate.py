@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from sft.adapters import adapter_registry
 from sft.errors import SftError
 from sft.inference.generate import Generator
 from sft.models.load import LoadedModel
 from sft.prompting.plain import PlainFormat
+from tests.adapters import with_lora
 from tests.tiny_models import ARCHITECTURES, chain_model, random_ids, tiny_loaded
 
 PROMPTS = random_ids((1, 3, 4, 9, 17, 30))
@@ -65,7 +65,7 @@ def greedy(loaded: LoadedModel, max_new_tokens: int = 12, ends: set[int] | None 
 def with_adapter(loaded: LoadedModel) -> LoadedModel:
     """A LoRA adapter that changes the model."""
     torch.manual_seed(0)
-    loaded.model = adapter_registry["lora"](loaded.model, {"r": 2, "init_lora_weights": "gaussian"})
+    loaded.model = with_lora(loaded.model, {"r": 2, "init_lora_weights": "gaussian"})
     with torch.no_grad():
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sft.adapters import adapter_registry
 from sft.errors import SftError
 from sft.initialization.initializers import initializer_registry
+from tests.adapters import with_lora
 from tests.tiny_models import tiny_loaded
 
 
 def wrapped(architecture: str = "llama", **args: Any) -> Any:
-    return adapter_registry["lora"](tiny_loaded(architecture).model, {"r": 2, **args})
+    return with_lora(tiny_loaded(architecture).model, {"r": 2, **args})
 
 
 def ones(layer: nn.Module, rank: int, dtype: torch.dtype = torch.bfloat16) -> dict[str, Tensor]:

@@ -66,7 +66,7 @@ def test_the_numbers_are_computed_in_float32_whatever_the_dtype_asked_for() -> N
 
 
 def test_a_rank_above_the_number_of_inputs_is_refused() -> None:
-    with pytest.raises(SftError, match="rank 7 is larger than the layer's 6 inputs"):
+    with pytest.raises(SftError, match="rank 7 is larger than a layer of 6 inputs"):
         pca(layer_of(weight_of(20, 6)), 7)
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sft.adapters import adapter_registry
 from sft.config.schema import ModelConfig
 from sft.errors import ModelError
 from sft.models.load import LoadedModel, keep_soft_capping, load_model, main_device
 from sft.models.source import find_model
 from sft.models.tokenizer import load_tokenizer
 from sft.training.output import save_adapter
+from tests.adapters import with_lora
 from tests.fakes import byte_tokenizer
 from tests.tiny_models import random_ids, save_tiny_model, tiny_loaded, tiny_model
 
@@ -39,7 +39,7 @@ def write_adapter(folder: Path, base: Path, architecture: str = "llama") -> Load
     """An adapter that changes the model, and the model with it."""
     loaded = load(base)
     torch.manual_seed(0)
-    loaded.model = adapter_registry["lora"](loaded.model, {"r": 2, "target_modules": "all-linear"})
+    loaded.model = with_lora(loaded.model, {"r": 2, "target_modules": "all-linear"})
     with torch.no_grad():
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:

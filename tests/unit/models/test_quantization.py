@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from sft.adapters import adapter_registry
 from sft.config.schema import QuantizationConfig
 from sft.errors import SftError
 from sft.inference.batching import BatchSize
@@ -19,6 +18,7 @@ from sft.models import load as load_module
 from sft.models.load import LoadedModel
 from sft.models.quantization import quantization_config
 from sft.prompting.build import LabelPrompt
+from tests.adapters import with_lora
 from tests.label_scoring import brute_force, prompts_of
 from tests.tiny_models import random_ids
 from tests.unit.models.test_load import load
@@ -160,7 +160,7 @@ def gradients(loaded: LoadedModel) -> dict[str, torch.Tensor]:
 def step(loaded: LoadedModel, learning_rate: float = 0.1) -> None:
     """Put LoRA on the model and take one step of gradient descent."""
     torch.manual_seed(0)
-    loaded.model = adapter_registry["lora"](loaded.model, {"r": 4, "target_modules": ["q_proj", "down_proj"]})
+    loaded.model = with_lora(loaded.model, {"r": 4, "target_modules": ["q_proj", "down_proj"]})
     with torch.no_grad():
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:

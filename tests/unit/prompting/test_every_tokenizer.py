@@ -12,7 +12,8 @@ from sft.data.example import Example
 from sft.prompting.build import PromptBuilder
 from sft.prompting.choose import choose_format
 from sft.prompting.format import PromptFormat
-from sft.training.sequences import IGNORED, loss_labels
+from sft.prompting.labelled import IGNORED
+from sft.training.sequences import loss_labels
 from tests.fakes import label_set, make_config
 from tests.real_tokenizers import (
     ALL,

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sft.adapters import adapter_registry
 from sft.errors import SftError
 from sft.models.load import LoadedModel
 from sft.training.output import MARKER, claim_output_dir, last_checkpoint, save_adapter
+from tests.adapters import with_lora
 from tests.fakes import CHATML
 from tests.tiny_models import random_ids, save_tiny_model
 from tests.unit.models.test_load import load
@@ -116,7 +116,7 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
     save_tiny_model(tmp_path / "base", chat=True)
     loaded = load("./base")
     torch.manual_seed(0)
-    loaded.model = adapter_registry["lora"](loaded.model, {"r": 2, "target_modules": "all-linear"})
+    loaded.model = with_lora(loaded.model, {"r": 2, "target_modules": "all-linear"})
     with torch.no_grad():
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:

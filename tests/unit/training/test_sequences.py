@@ -11,7 +11,8 @@ from sft.errors import TrainingError
 from sft.prompting.build import PromptBuilder, TrainingSequence
 from sft.prompting.choose import choose_format
 from sft.prompting.encoder import TextEncoder
-from sft.training.sequences import IGNORED, as_dataset, loss_labels, training_sequences
+from sft.prompting.labelled import IGNORED, LabelledIds
+from sft.training.sequences import as_dataset, loss_labels, training_sequences
 from tests.fakes import LABELS, byte_tokenizer, label_set, make_config, make_examples
 
 POOL = make_examples([0, 1, 2, 0, 1, 2])
@@ -77,5 +78,5 @@ def test_an_empty_pool_is_refused() -> None:
 
 
 def test_the_data_set_holds_ids_and_labels_and_nothing_else() -> None:
-    made = as_dataset([TrainingSequence([5, 6, 7], 1), TrainingSequence([8, 9], 1)], answers_only=True)
+    made = as_dataset([LabelledIds([5, 6, 7], [IGNORED, 6, 7]), LabelledIds([8, 9], [IGNORED, 9])])
     assert made.to_dict() == {"input_ids": [[5, 6, 7], [8, 9]], "labels": [[IGNORED, 6, 7], [IGNORED, 9]]}

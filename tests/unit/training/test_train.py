@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sft.adapters import adapter_registry
+from sft.adapters import AdapterMethod, adapter_registry
 from sft.config.schema import MethodConfig
 from sft.errors import TrainingError
 from sft.models.load import LoadedModel
@@ -173,10 +173,11 @@ def test_values_that_the_trainer_refuses_are_an_error_that_names_the_key(
 
 
 def test_an_adapter_with_nothing_to_train_is_refused(tmp_path: Path) -> None:
-    def nothing(model: Any, args: Any) -> Any:
-        return model.requires_grad_(False)
+    class Nothing(AdapterMethod):
+        def wrap(self, model: Any, args: Any) -> Any:
+            return model.requires_grad_(False)
 
-    adapter_registry["nothing"] = nothing
+    adapter_registry["nothing"] = Nothing
     try:
         args = trainer_config(make_config(training={"trainer_args": {}}), tmp_path, keep_checkpoints=False)
         with pytest.raises(TrainingError, match="no trainable parameter"):

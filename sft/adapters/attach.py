@@ -1,0 +1,62 @@
+"""Putting an adapter on a model, initialised as its arguments say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sft.adapters.base import AdapterMethod, adapter_registry
+from sft.config.schema import MethodConfig
+from sft.errors import SftError
+from sft.initialization.apply import Initialized, initialize
+from sft.initialization.initializers.base import initializer_registry, parameters_of
+from sft.initialization.measurements import Measurements
+from sft.initialization.residual import Residual
+from sft.prompting.labelled import LabelledIds
+
+
+class AttachedAdapter:
+    """An adapter on a model, from its initialisation to the end of its training.
+
+    `start` before the first step and `finish` after the last; between them, and only then, an initialisation's residual
+    is taken off. initialized: what an initializer of ours did, None where PEFT initialised by itself.
+    """
+
+    def __init__(self, model: Any, method: AdapterMethod, initialized: Initialized | None) -> None:
+        self.model = model
+        self.method = method
+        self.initialized = initialized
+        self._residuals: list[Residual] = []
+
+    def start(self) -> None:
+        """Freeze the first factors as they are, in the dtype that training gives them."""
+        if self.initialized is not None and self.initialized.has_residual:
+            self._residuals = [Residual.of(factors) for factors in self.method.factors(self.model)]
+
+    def finish(self) -> None:
+        """Make the residuals part of the adapter: the model gives the same outputs, on an untouched base."""
+        for residual in self._residuals:
+            residual.remove()
+        if self._residuals:
+            self.method.fold(self.model, self._residuals)
+            self._residuals = []
+
+
+def attach(model: Any, adapter: MethodConfig, *, rows: Sequence[LabelledIds] = (), seed: int = 0) -> AttachedAdapter:
+    """Put the adapter on the model. Random numbers of PEFT come from torch's global generator.
+
+    rows: the training shots, for initialisations that look at data. seed: for those that draw.
+    """
+    method = adapter_registry[adapter.method]()
+    wrapped = method.wrap(model, adapter.args)
+    spec = method.initialization(adapter.args)
+    if spec is None:
+        return AttachedAdapter(wrapped, method, None)
+    if "residual" in parameters_of(initializer_registry[spec.method]) and not method.can_start_anywhere(adapter.args):
+        raise SftError(
+            f"initialisation {spec.method!r}: its factors start with a product that isn't zero, which this adapter "
+            f"({adapter.method}{' with use_dora' if adapter.args.get('use_dora') else ''}) can't take",
+            "use one whose B starts at zero, e.g. pca or eva, or plain lora",
+        )
+    initialized = initialize(method.factors(wrapped), spec, Measurements(wrapped, rows, seed), seed)
+    return AttachedAdapter(wrapped, method, initialized)
