@@ -13,15 +13,12 @@ from torch import Tensor, nn
 
 from sft.adapters.base import REFUSALS, AdapterMethod, adapter_registry, refused
 from sft.config.schema import MethodConfig
-from sft.errors import SftError
 from sft.initialization.factors import LowRankFactors
 from sft.initialization.initializers import initializer_registry
 from sft.initialization.residual import Residual
 
 _ADAPTER = "default"
 _PISSA_NITER = re.compile(r"pissa_niter_(\d+)")
-# These need a driver of PEFT's beside `get_peft_model`, or leave a base model that the saved adapter doesn't fit.
-_UNSUPPORTED = {"loftq": "it replaces the base's weights by rounded ones, which the saved adapter would need too"}
 
 
 @adapter_registry.register("lora")
@@ -36,9 +33,6 @@ class Lora(AdapterMethod):
         from peft import LoraConfig, get_peft_model
 
         args = {"task_type": "CAUSAL_LM", **args}
-        name = args.get("init_lora_weights", True)
-        if isinstance(name, str) and name in _UNSUPPORTED:
-            raise SftError(f"lora.init_lora_weights: {name!r} is not supported: {_UNSUPPORTED[name]}")
         if self.initialization(args) is not None:
             args["init_lora_weights"] = True
         try:

@@ -15,10 +15,12 @@ from sft.errors import SftError
 from sft.initialization.factors import LowRankFactors
 from sft.initialization.initializers.base import (
     COST,
+    MEASURED,
     NEEDS,
     Factors,
     FromWeights,
     Initializer,
+    Kind,
     initializer_registry,
     parameters_of,
 )
@@ -57,8 +59,8 @@ def initialize(
     parameters = parameters_of(initializer)
     started = time.perf_counter()
     bar = progress_bar(len(factors), f"initialising adapters ({spec.method})")
-    measured = "inputs" if "inputs" in parameters else "gradient" if "gradient" in parameters else None
-    if measured is not None and not measurements.rows:
+    measured = next((need for need in MEASURED if need in parameters), None)
+    if measured in ("inputs", "gradient") and not measurements.rows:
         raise SftError(f"initialisation {spec.method!r} looks at the training shots, and there are none")
     _announce(spec.method, initializer, factors)
     for one, made in _made(initializer, factors, spec.args, measurements, seed, measured):
@@ -67,7 +69,7 @@ def initialize(
     bar.close()
     residual = parameters.get("residual")
     has_residual = residual is not None and bool(spec.args.get("residual", residual.default))
-    rows = 0 if measured is None else len(measurements.rows)
+    rows = len(measurements.rows) if measured in ("inputs", "gradient") else 0
     return Initialized(spec.method, spec.args, len(factors), rows, time.perf_counter() - started, has_residual)
 
 
@@ -84,7 +86,7 @@ def _made(
     args: Mapping[str, Any],
     measurements: Measurements,
     seed: int,
-    measured: Any,
+    measured: Kind | None,
 ) -> Iterator[tuple[LowRankFactors, Factors]]:
     asked = parameters_of(initializer)
 

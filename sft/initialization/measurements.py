@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sft.initialization.factors import LowRankFactors
+from sft.initialization.initializers.base import Kind
+from sft.initialization.original import original_weights
 from sft.progress import progress
 from sft.prompting.labelled import IGNORED, LabelledIds
 
@@ -16,8 +18,6 @@ MAX_ROWS = 64
 """So many of the shots are measured, drawn by seed."""
 _MAX_TOKENS = 8192
 _BYTES_AT_A_TIME = 2**31
-
-Kind = Literal["inputs", "gradient"]
 
 
 class Measurements:
@@ -30,8 +30,12 @@ class Measurements:
         self.rows = [rows[i] for i in sorted(chosen)]
 
     def of(self, factors: Sequence[LowRankFactors], kind: Kind) -> Iterator[tuple[LowRankFactors, Tensor]]:
-        """Each of the factors with its layer's inputs `[tokens, in]` (at most 8192, spread over the rows) or gradient
-        `[out, in]` of the mean loss per token, float32, at the present weights and without dropout."""
+        """Each of the factors with its layer's inputs `[tokens, in]` (at most 8192, spread over the rows), gradient
+        `[out, in]` of the mean loss per token, or weight before quantisation; at the present weights, without dropout.
+        """
+        if kind == "original":
+            yield from original_weights(self._model, factors)
+            return
         for group in progress(list(self._groups(factors, kind)), "measuring layers on the shots"):
             found = self._measure(group, kind)
             for one in group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,16 @@ from sft.registry import Registry
 Factors = dict[str, Tensor]
 COST = "seconds_per_million_weights"
 
-NEEDS = ("scaling", "seed", "inputs", "gradient")
+Kind = Literal["inputs", "gradient", "original"]
+MEASURED: tuple[Kind, ...] = ("inputs", "gradient", "original")
+NEEDS = ("scaling", "seed", *MEASURED)
 """Keyword parameters that the caller fills in for an initializer that has them:
 
 - scaling: the adapter's factor before `B A` (float)
 - seed: of the run's training (int)
 - inputs: what the layer reads on the training shots, `[tokens, in]`, float32
 - gradient: of the training loss on the shots by the layer's weight, `[out, in]`, float32
+- original: the weight `[out, in]` of a quantised layer before it was quantised
 """
 
 
