@@ -20,7 +20,7 @@ from sft.config.schema import ExperimentConfig
 from sft.errors import ConfigError, SftError
 from sft.experiments.failure import write_failure
 from sft.pipeline.endpoints import Run, evaluate, run_experiment, train
-from sft.records import read_items, read_record, read_support
+from sft.records import read_items, read_record, read_support, write_items
 from tests.fakes import labelled_rows, write_jsonl
 from tests.tiny_runs import tiny_run
 from tests.unit.config.test_light_imports import modules_after
@@ -259,6 +259,16 @@ def test_scores_that_are_not_whole_are_refused(
     with pytest.raises(SftError, match=message):
         calibrate_results([folder], ["batch"])
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_run_that_a_named_method_cannot_be_applied_to_is_named(source: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(source.folder, tmp_path / source.folder.name))
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    record["data"]["test_row_numbers"] = record["data"]["test_row_numbers"][:1]
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    write_items(folder, read_items(folder)[:1])
+    with pytest.raises(SftError, match=f"^batch for {folder.name}: .* got 1 test rows"):
+        calibrate_results([folder], ["batch"])
 
 
 REFUSED: list[tuple[list[str], dict[str, Any], type[SftError], str]] = [
