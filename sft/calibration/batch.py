@@ -34,7 +34,7 @@ class BatchCalibration:
         self.needs = Needs(unlabelled=unlabelled_file(estimate_on, unlabelled_path))
 
     def adjust(self, scores: Scores, support: Support) -> Adjusted:
-        log_probs = log_softmax(several(scores if self.transductive else support.unlabelled))
+        log_probs = log_softmax(several(scores, support, transductive=self.transductive))
         if self._space == "log":
             mean: Scores = log_probs.mean(axis=0)
         else:
@@ -50,11 +50,14 @@ def unlabelled_file(estimate_on: EstimateOn, path: str | None) -> str | None:
     return path
 
 
-def several(rows: Scores) -> Scores:
-    """The same rows. Raises `SftError` for fewer than two, of which a mean says nothing."""
+def several(scores: Scores, support: Support, *, transductive: bool) -> Scores:
+    """The rows on which the bias is estimated. Raises `SftError` for fewer than two, of which a mean says nothing."""
+    rows = scores if transductive else support.unlabelled
     if len(rows) < 2:
+        where = "test rows" if transductive else "rows of unlabelled_path"
+        fix = "estimate_on: unlabelled" if transductive else "a file with more rows"
         raise SftError(
-            f"batch calibration needs several rows to estimate the bias on, got {len(rows)}",
-            "use another calibration for single rows, or estimate_on: unlabelled",
+            f"batch calibration needs several rows to estimate the bias on, got {len(rows)} {where}",
+            f"use another calibration, or {fix}",
         )
     return rows

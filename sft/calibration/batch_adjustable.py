@@ -28,7 +28,7 @@ class AdjustableBatchCalibration:
         self.needs = Needs(shots=True, unlabelled=unlabelled_file(estimate_on, unlabelled_path))
 
     def adjust(self, scores: Scores, support: Support) -> Adjusted:
-        bias: Scores = log_softmax(several(scores if self.transductive else support.unlabelled)).mean(axis=0)
+        bias: Scores = log_softmax(several(scores, support, transductive=self.transductive)).mean(axis=0)
         gamma = best_strength(support.shots, support.shot_labels, bias)
         return Adjusted(log_softmax(scores) - gamma * bias, {"gamma": gamma})
 

@@ -71,10 +71,10 @@ def conclude(
                 "labelled_inputs": len(seen.shots),
                 "unlabelled_inputs": _unlabelled_inputs(calibration, len(test_rows), len(seen.unlabelled)),
             }
-    if np.isnan(adjusted).any():
+    if not np.isfinite(adjusted.max(axis=1)).all():
         raise ModelError(
-            "the calibrated scores are no numbers: a label is impossible both after the test rows and after the inputs "
-            "that it is compared with",
+            "the calibrated scores are no numbers: a label is impossible after the inputs that it is compared with, or "
+            "every label after a test row",
             "use another inference.calibration, score_normalization or label_end",
         )
     return Conclusion(adjusted.argmax(axis=1), probabilities(adjusted), report)

@@ -93,7 +93,7 @@ def recalibrate_runs(
                 yield recalibrate(run, stored, _config(run, choice), target)
             except SftError as error:
                 if choice.named:
-                    raise
+                    raise SftError(f"{choice} for {run.name}: {error.message}", error.hint) from error
                 yield Impossible(run, choice, error.message)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,18 @@ from sft.data.example import LabelSet
 from sft.errors import SftError
 from sft.inference.scores import LabelScores
 from sft.pipeline.conclude import needs_of
-from sft.records import RECORD_FILE, RunRecord, find_records, read_items, read_record, read_support
+from sft.records import (
+    ITEMS_FILE,
+    RECORD_FILE,
+    SUPPORT_FILE,
+    RunRecord,
+    find_records,
+    read_items,
+    read_record,
+    read_support,
+)
+
+_AGAIN = "run the experiment again, or restore the file"
 
 
 class StoredScores(NamedTuple):
@@ -54,12 +65,25 @@ class ScoredRun:
         return list(self.record.data["test_row_numbers"])
 
     def stored(self) -> StoredScores:
-        items, beside = read_items(self.folder), read_support(self.folder)
+        """Raises `SftError` where the files aren't whole, or aren't those of the record's test rows."""
+        items, beside = self._read(ITEMS_FILE, read_items), self._read(SUPPORT_FILE, read_support)
+        if [item.get("row") for item in items] != self.test_rows:
+            raise SftError(
+                f"{self.folder / ITEMS_FILE}: its {len(items)} rows are not the {len(self.test_rows)} test rows of the "
+                "record",
+                _AGAIN,
+            )
         rows = LabelScores(
             np.array([log_probs_of(item) for item in items]), np.array([item["token_counts"] for item in items])
         )
         scored = [ScoredInput.from_item(item) for item in beside]
         return StoredScores(items, rows, beside, ScoredInputs(scored, self.labels.names))
+
+    def _read(self, name: str, read: Callable[[Path], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        try:
+            return read(self.folder)
+        except (OSError, ValueError) as error:
+            raise SftError(f"{self.folder / name}: {error}", _AGAIN) from error
 
     def config_with(self, calibration: MethodConfig | None, score_normalization: str | None) -> ExperimentConfig:
         """The run's config with another calibration; and with another normalisation, where one is given."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sft.config.schema import ExperimentConfig
 from sft.errors import ConfigError, SftError
 from sft.experiments.failure import write_failure
 from sft.pipeline.endpoints import Run, evaluate, run_experiment, train
-from sft.records import read_items, read_record, read_support
+from sft.records import read_items, read_record, read_support, write_items
 from tests.fakes import labelled_rows, write_jsonl
 from tests.tiny_runs import tiny_run
 from tests.unit.config.test_light_imports import modules_after
@@ -231,6 +232,43 @@ def test_records_of_before_scores_were_stored_take_what_needs_none(source: Run, 
     done = calibrate_results([folder], ["all"])
     assert [record.config["inference"]["calibration"]["method"] for record in done.records] == ["batch"]
     assert len(done.notes) == len(calibration_registry) - 1
+
+
+def without_the_end(items: Path, characters: int) -> None:
+    items.write_text(items.read_text(encoding="utf-8")[:-characters], encoding="utf-8")
+
+
+def without_the_last_row(items: Path) -> None:
+    without_the_end(items, len(items.read_text(encoding="utf-8").split("\n")[-2]) + 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda items: items.unlink(), "No such file"),
+        (lambda items: without_the_end(items, 20), "Expecting"),
+        (without_the_last_row, "8 rows are not the 9 test rows"),
+    ],
+    ids=["missing", "cut within a line", "cut after a line"],
+)
+def test_scores_that_are_not_whole_are_refused(
+    change: Callable[[Path], None], message: str, source: Run, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(source.folder, tmp_path / source.folder.name))
+    change(folder / "items.jsonl")
+    with pytest.raises(SftError, match=message):
+        calibrate_results([folder], ["batch"])
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_run_that_a_named_method_cannot_be_applied_to_is_named(source: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(source.folder, tmp_path / source.folder.name))
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    record["data"]["test_row_numbers"] = record["data"]["test_row_numbers"][:1]
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    write_items(folder, read_items(folder)[:1])
+    with pytest.raises(SftError, match=f"^batch for {folder.name}: .* got 1 test rows"):
+        calibrate_results([folder], ["batch"])
 
 
 REFUSED: list[tuple[list[str], dict[str, Any], type[SftError], str]] = [

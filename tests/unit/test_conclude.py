@@ -14,6 +14,7 @@ from sft.calibration.domain import DomainContextCalibration
 from sft.calibration.scored import ScoredInput, ScoredInputs, SupportInput
 from sft.calibration.temperature import TemperatureScaling
 from sft.config.schema import InferenceConfig, MethodConfig
+from sft.errors import ModelError
 from sft.inference.scores import LabelScores, probabilities
 from sft.pipeline.conclude import conclude
 from tests.fakes import label_set
@@ -126,3 +127,27 @@ def test_the_report_declares_which_inputs_were_used(
     assert (report["labelled_inputs"], report["unlabelled_inputs"]) == (labelled, unlabelled)
     assert (report["method"], report["args"]) == (method, args)
     assert report["transductive"] is ("test_rows" in unlabelled)
+
+
+IMPOSSIBLE = -np.inf
+
+
+@pytest.mark.parametrize(
+    ("scores", "premise"),
+    [
+        ([-1.0, -2.0, -3.0], [-1.0, IMPOSSIBLE, -1.0]),
+        ([-1.0, IMPOSSIBLE, -3.0], [-1.0, IMPOSSIBLE, -1.0]),
+        ([IMPOSSIBLE] * 3, [-1.0, -1.0, -1.0]),
+    ],
+)
+def test_rows_whose_labels_cannot_be_compared_are_an_error(scores: list[float], premise: list[float]) -> None:
+    stored = ScoredInputs(scored("premise", np.array([premise])), LABELS.names)
+    inference = InferenceConfig(score_normalization="pmi")
+    with pytest.raises(ModelError, match="no numbers"):
+        conclude(inference, LABELS, LabelScores(np.array([scores]), np.array([[1, 2, 3]])), [4], stored)
+
+
+def test_an_impossible_label_has_probability_0() -> None:
+    scores = LabelScores(np.array([[-1.0, IMPOSSIBLE, -1.0]]), np.array([[1, 2, 3]]))
+    found = conclude(InferenceConfig(), LABELS, scores, [4], STORED)
+    np.testing.assert_allclose(found.probabilities, [[0.5, 0.0, 0.5]])

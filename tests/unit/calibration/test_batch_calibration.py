@@ -102,10 +102,20 @@ def test_the_bias_of_a_file_is_removed_from_every_row_alone(space: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("arguments", "unlabelled"), [({}, None), (FILE, np.log([[0.5, 0.5]]))], ids=str)
-def test_one_single_row_is_refused(arguments: dict[str, Any], unlabelled: np.ndarray | None) -> None:
-    with pytest.raises(SftError, match="got 1"):
+@pytest.mark.parametrize(
+    ("arguments", "unlabelled", "message", "fix"),
+    [
+        ({}, None, "got 1 test rows", "estimate_on: unlabelled"),
+        (FILE, np.log([[0.5, 0.5]]), "got 1 rows of unlabelled_path", "a file with more rows"),
+    ],
+    ids=["test", "file"],
+)
+def test_one_single_row_is_refused(
+    arguments: dict[str, Any], unlabelled: np.ndarray | None, message: str, fix: str
+) -> None:
+    with pytest.raises(SftError, match=message) as caught:
         adjusted(np.log([[0.7, 0.3]]), unlabelled, **arguments)
+    assert fix in str(caught.value)
 
 
 def test_it_is_transductive_unless_its_bias_is_that_of_a_file() -> None:
