@@ -15,6 +15,7 @@ from sft.experiments.plan import plan
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.recalibrate import Impossible, choices, recalibrate_runs
 from sft.pipeline.scored_runs import find_scored_runs
+from sft.plugins import load_entry_points
 from sft.records import RunRecord, write_json, write_text
 from sft.reporting.json import as_json
 from sft.reporting.markdown import as_markdown
@@ -28,6 +29,7 @@ def load_config(
 
     overrides: `section.key=value`. endpoint: the command that will use it. Raises `ConfigError` naming every problem.
     """
+    load_entry_points()
     return load.load_config(
         path, overrides=overrides, seed=seed, endpoint=endpoint, extra_checks=[check_registered_names]
     )
@@ -41,6 +43,7 @@ def load_configs(
     endpoint: str | None = "run-experiments",
 ) -> list[NamedConfig]:
     """The configs of a sweep file (a list, or `{"configs": {name: config}}`), checked in the same way."""
+    load_entry_points()
     return load.load_configs(
         path, overrides=overrides, seed=seed, endpoint=endpoint, extra_checks=[check_registered_names]
     )

@@ -35,6 +35,10 @@ Override = Annotated[
     typer.Option("-o", "--override", metavar="SECTION.KEY=VALUE", help="Replace a value of the config; repeatable."),
 ]
 Seed = Annotated[int | None, typer.Option("--random-seed", min=0, help="Overrides the config's seed (default 13).")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Import a module first, which registers something; repeatable."),
+]
 ResultsPath = Annotated[Path, typer.Option("--results-path", help="Folder of results.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, no warnings.")]
 Checkpoint = Annotated[
@@ -78,6 +82,7 @@ def train(
     config: ConfigPath,
     override: Override = None,
     random_seed: Seed = None,
+    imports: Imports = None,
     overwrite: Annotated[bool, typer.Option(help="Write into a folder that something else filled.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder.")] = False,
     quiet: Quiet = False,
@@ -87,7 +92,7 @@ def train(
     Example: sft train etc/configs/json/tweet_sentiment_qwen.json -o dataset.shots=8
     """
     _set_up_output(quiet)
-    loaded = _load(config, override, random_seed, "train")
+    loaded = _load(config, override, random_seed, imports, "train")
     from sft.pipeline.endpoints import train
 
     trained = train(loaded, overwrite=overwrite, resume=resume)
@@ -110,6 +115,7 @@ def predict(
     checkpoint: Checkpoint = None,
     override: Override = None,
     random_seed: Seed = None,
+    imports: Imports = None,
     quiet: Quiet = False,
 ) -> None:
     """Write predictions (and label probabilities) beside the test rows' columns, as TSV.
@@ -117,7 +123,7 @@ def predict(
     Example: sft predict my.json --checkpoint outputs/my-adapter --results-path predictions.tsv
     """
     _set_up_output(quiet)
-    loaded = _load(config, override, random_seed, "predict")
+    loaded = _load(config, override, random_seed, imports, "predict")
     from sft.pipeline.predict import predict
 
     path = predict(loaded, results_path, checkpoint=checkpoint, input_path=input_path)
@@ -131,6 +137,7 @@ def evaluate(
     checkpoint: Checkpoint = None,
     override: Override = None,
     random_seed: Seed = None,
+    imports: Imports = None,
     quiet: Quiet = False,
 ) -> None:
     """Score the model (or a trained adapter) on the test rows.
@@ -138,7 +145,7 @@ def evaluate(
     Example: sft evaluate my.json --checkpoint outputs/my-adapter
     """
     _set_up_output(quiet)
-    loaded = _load(config, override, random_seed, "evaluate")
+    loaded = _load(config, override, random_seed, imports, "evaluate")
     from sft.pipeline.endpoints import evaluate
 
     run = evaluate(loaded, results_path, checkpoint=checkpoint)
@@ -152,6 +159,7 @@ def run_experiment(
     results_path: ResultsPath = Path("results"),
     override: Override = None,
     random_seed: Seed = None,
+    imports: Imports = None,
     quiet: Quiet = False,
 ) -> None:
     """Train on the shots and evaluate, in one process.
@@ -159,7 +167,7 @@ def run_experiment(
     Example: sft run-experiment my.json --random-seed 14
     """
     _set_up_output(quiet)
-    loaded = _load(config, override, random_seed, "run-experiment")
+    loaded = _load(config, override, random_seed, imports, "run-experiment")
     from sft.pipeline.endpoints import run_experiment
 
     run = run_experiment(loaded, results_path)
@@ -173,6 +181,7 @@ def run_experiments(
     results_path: ResultsPath = Path("results"),
     override: Override = None,
     random_seed: Seed = None,
+    imports: Imports = None,
     quiet: Quiet = False,
 ) -> None:
     """Run every config of a sweep, each in a process of its own, and aggregate.
@@ -183,7 +192,9 @@ def run_experiments(
     """
     _set_up_output(quiet)
     from sft.api import load_configs, run_experiments
+    from sft.plugins import import_modules
 
+    import_modules(imports or ())
     configs = load_configs(config, overrides=override or (), seed=random_seed)
     sweep = run_experiments(configs, results_path, on_outcome=_print_outcome)
     _print_table(sweep.table)
@@ -205,12 +216,16 @@ def config_schema() -> None:
 
 
 @config_app.command("show")
-def config_show(config: ConfigPath, override: Override = None, random_seed: Seed = None) -> None:
+def config_show(
+    config: ConfigPath, override: Override = None, random_seed: Seed = None, imports: Imports = None
+) -> None:
     """Print a config (or every config of a sweep) with all defaults filled in."""
     import json
 
     from sft.api import load_configs
+    from sft.plugins import import_modules
 
+    import_modules(imports or ())
     named = load_configs(config, overrides=override or (), seed=random_seed, endpoint=None)
     values = {name: value.model_dump(mode="json") for name, value in named}
     print(json.dumps(values if len(values) > 1 else next(iter(values.values())), indent=2, ensure_ascii=False))
@@ -255,9 +270,11 @@ def results_calibrate(
     print(f"new records: {len(done.folders)}" + (f", in {', '.join(places)}" if places else ""))
 
 
-def _load(config: Path, override: list[str] | None, seed: int | None, endpoint: str) -> Any:
+def _load(config: Path, override: list[str] | None, seed: int | None, imports: list[str] | None, endpoint: str) -> Any:
     from sft.api import load_config
+    from sft.plugins import import_modules
 
+    import_modules(imports or ())
     return load_config(config, overrides=override or (), seed=seed, endpoint=endpoint)
 
 

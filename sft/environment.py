@@ -8,6 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from sft.plugins import imported_modules
+
 _PACKAGES = ("sft", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "scikit-learn")
 
 
@@ -23,6 +25,7 @@ def environment() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": gpus,
+        "imports": imported_modules(),
     }
 
 

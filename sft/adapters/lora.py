@@ -6,16 +6,16 @@ import math
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from sft.adapters.base import REFUSALS, AdapterMethod, adapter_registry, refused
 from sft.config.schema import MethodConfig
-from sft.initialization.factors import LowRankFactors
-from sft.initialization.initializers import initializer_registry
-from sft.initialization.residual import Residual
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sft.initialization.factors import LowRankFactors
+    from sft.initialization.residual import Residual
 
 _ADAPTER = "default"
 _PISSA_NITER = re.compile(r"pissa_niter_(\d+)")
@@ -48,6 +48,8 @@ class Lora(AdapterMethod):
 
     def factors(self, model: Any) -> list[LowRankFactors]:
         from peft.tuners.lora import LoraLayer
+
+        from sft.initialization.factors import LowRankFactors
 
         return [
             LowRankFactors(
@@ -87,6 +89,8 @@ class Lora(AdapterMethod):
 
 def initialization_of(args: Mapping[str, Any]) -> MethodConfig | None:
     """The entry of `initializer_registry` that `init_lora_weights` names, None where PEFT initialises by itself."""
+    from sft.initialization.initializers import initializer_registry
+
     value = args.get("init_lora_weights", True)
     if isinstance(value, Mapping):
         return MethodConfig(**value)
@@ -100,6 +104,9 @@ def initialization_of(args: Mapping[str, Any]) -> MethodConfig | None:
 
 def _double(module: Any, start: tuple[Tensor, Tensor] | None) -> None:
     """Append `start` (A0, −B0), or zeros, to the factors of one layer."""
+    import torch
+    from torch import nn
+
     if _ADAPTER in module.lora_A:
         a, b = module.lora_A[_ADAPTER], module.lora_B[_ADAPTER]
         a0, b0 = (torch.zeros_like(a.weight), torch.zeros_like(b.weight)) if start is None else start

@@ -45,6 +45,14 @@ def lora_arguments() -> frozenset[str]:
 
 
 @cache
+def lora_initializations() -> frozenset[str]:
+    """The names that the installed PEFT's `init_lora_weights` is declared to take."""
+    fields = {ast.unparse(n.target): n for n in _class(*_LORA[0]).body if isinstance(n, ast.AnnAssign)}
+    parts = ast.walk(fields["init_lora_weights"].annotation)
+    return frozenset(part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str))
+
+
+@cache
 def trainer_arguments() -> frozenset[str]:
     """Fields of the installed TRL's `SFTConfig`, those inherited from transformers included."""
     return _dataclass_fields(_SFT)

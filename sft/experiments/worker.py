@@ -17,6 +17,7 @@ from sft.errors import SftError
 from sft.experiments.failure import write_failure
 from sft.logs import configure_logging
 from sft.pipeline.endpoints import complete, start
+from sft.plugins import import_modules, load_entry_points
 from sft.records import write_text
 
 
@@ -26,6 +27,8 @@ def main(task: Path) -> int:
     config = config_from_value(value["config"], name)
     identity = None
     try:
+        load_entry_points()
+        import_modules(value["imports"])
         started = start(config, results_path, trains=config.has_shots, name=name)
         identity = started.run_id
         folder, code = complete(started).folder, 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from sft.adapters import adapter_registry
 from sft.calibration import calibration_registry
 from sft.calibration.normalization import normalization_registry
+from sft.config.arguments import lora_initializations
 from sft.config.problems import problems_of
 from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.errors import Problem
@@ -25,6 +28,7 @@ def check_registered_names(config: ExperimentConfig) -> list[Problem]:
     problems = check_metrics(config.dataset.task_type, config.evaluation.metrics, config.evaluation.metric_args)
     if config.adapter is not None:
         problems += _check_name("adapter.method", config.adapter.method, adapter_registry)
+    problems += _check_initialization(config)
     inference = config.inference_or_default
     problems += _check_name("inference.score_normalization", inference.score_normalization, normalization_registry)
     if inference.calibration is not None:
@@ -40,13 +44,7 @@ def check_calibration(spec: MethodConfig) -> list[Problem]:
     calibration = calibration_registry[spec.method]
     known = list(inspect.signature(calibration).parameters)
     hints = _annotations(calibration) if known else {}
-    for name, value in spec.args.items():
-        key = f"{_CALIBRATION}.args.{name}"
-        if name not in known:
-            what = f"no argument of the calibration {spec.method!r}"
-            problems.append(Problem(key, what, unknown_name_fix(name, known)))
-        else:
-            problems += _check_value(key, value, hints[name])
+    problems = _check_args(f"{_CALIBRATION}.args", f"the calibration {spec.method!r}", spec.args, known, hints)
     if problems:
         return problems
     try:
@@ -54,6 +52,53 @@ def check_calibration(spec: MethodConfig) -> list[Problem]:
     except ValueError as error:
         return [Problem(f"{_CALIBRATION}.args", str(error))]
     return []
+
+
+def _check_initialization(config: ExperimentConfig) -> list[Problem]:
+    """`init_lora_weights`: true, false, a name of PEFT's or of the registry, or the latter with arguments.
+
+    The registry's modules import torch, and are looked at for names and arguments that PEFT doesn't know only.
+    """
+    adapter = config.adapter_spec
+    value = None if adapter is None else adapter.args.get("init_lora_weights")
+    known = lora_initializations()
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and _is_pefts(value, known)):
+        return []
+    key = f"{'lora' if config.lora is not None else 'adapter.args'}.init_lora_weights"
+    from sft.initialization.initializers import initializer_registry
+    from sft.initialization.initializers.base import arguments_of
+
+    if isinstance(value, str):
+        if value in initializer_registry:
+            return []
+        what = f"no initialisation is named {value!r}"
+        return [Problem(key, what, unknown_name_fix(value, {*initializer_registry, *known}))]
+    try:
+        spec = MethodConfig.model_validate(value)
+    except ValidationError as error:
+        return [problem._replace(key=f"{key}.{problem.key}".rstrip(".")) for problem in problems_of(error, value)]
+    problems = _check_name(f"{key}.method", spec.method, initializer_registry)
+    if problems:
+        return problems
+    hints = arguments_of(initializer_registry[spec.method])
+    return _check_args(f"{key}.args", f"the initialisation {spec.method!r}", spec.args, list(hints), hints)
+
+
+def _is_pefts(name: str, known: Collection[str]) -> bool:
+    return name in known or re.fullmatch(r"pissa_niter_\d+", name) is not None
+
+
+def _check_args(
+    key: str, owner: str, args: Mapping[str, Any], known: Sequence[str], hints: Mapping[str, Any]
+) -> list[Problem]:
+    """Names and types of the arguments of something registered."""
+    problems = []
+    for name, value in args.items():
+        if name not in known:
+            problems.append(Problem(f"{key}.{name}", f"no argument of {owner}", unknown_name_fix(name, known)))
+        else:
+            problems += _check_value(f"{key}.{name}", value, hints[name])
+    return problems
 
 
 def _check_name(key: str, name: str, registry: Registry[Any]) -> list[Problem]:

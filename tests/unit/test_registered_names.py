@@ -20,6 +20,10 @@ def calibration(method: str, **args: Any) -> dict[str, Any]:
     return {"inference": {"calibration": {"method": method, "args": args}}}
 
 
+def initialization(value: Any) -> dict[str, Any]:
+    return {"lora": {"r": 4, "init_lora_weights": value}}
+
+
 ACCEPTED: list[dict[str, Any]] = [
     {},
     *(calibration(name) for name in sorted(calibration_registry)),
@@ -33,6 +37,13 @@ ACCEPTED: list[dict[str, Any]] = [
     {"evaluation": {"metrics": []}},
     {"dataset": {"task_type": "generation"}, "evaluation": {"metrics": ["bleu"], "tokenizer_name": "gpt2"}},
     {"lora": None, "adapter": {"method": "lora"}},
+    *(
+        initialization(name)
+        for name in (True, False, "gaussian", "orthogonal", "pissa", "pissa_niter_4", "pca", "milora")
+    ),
+    initialization({"method": "pissa", "args": {"residual": False, "niter": 4}}),
+    initialization({"method": "corda", "args": {"mode": "kpm"}}),
+    initialization({"method": "eva"}),
 ]
 
 
@@ -59,6 +70,15 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"evaluation": {"metrics": ["accuracy"], "bins": 5}}, "evaluation.bins", "no chosen metric takes this argument"),
     ({"evaluation": {"tokenizer_name": "gpt2"}}, "evaluation.tokenizer_name", "only bleu, rouge"),
     ({"lora": None, "adapter": {"method": "lorra"}}, "adapter.method", "did you mean 'lora'?"),
+    (initialization("pisa"), "lora.init_lora_weights", "did you mean 'pissa'?"),
+    (initialization("pissa_niter_x"), "lora.init_lora_weights", "no initialisation is named 'pissa_niter_x'"),
+    (initialization({"method": "gaussian"}), "lora.init_lora_weights.method", "no initialisation is named 'gaussian'"),
+    (initialization({"method": "eva", "arg": {}}), "lora.init_lora_weights.arg", "unknown key"),
+    (initialization({"method": "eva", "args": {"inputs": 1}}), "lora.init_lora_weights.args.inputs", "no argument of"),
+    (initialization({"method": "eva", "args": {"seed": 1}}), "lora.init_lora_weights.args.seed", "no argument of"),
+    (initialization({"method": "corda", "args": {"mode": "x"}}), "lora.init_lora_weights.args.mode", "'ipm' or 'kpm'"),
+    (initialization({"method": "pissa", "args": {"residual": 1}}), "lora.init_lora_weights.args.residual", "must be"),
+    (initialization(7), "lora.init_lora_weights", "must be"),
 ]
 
 

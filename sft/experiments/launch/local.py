@@ -14,6 +14,7 @@ from pathlib import Path
 from sft.experiments.failure import write_failure
 from sft.experiments.launch.base import RunOutcome, launcher_registry
 from sft.experiments.plan import PlannedRun
+from sft.plugins import imported_modules
 from sft.records import read_record
 
 _SECONDS_TO_STOP = 10
@@ -29,7 +30,12 @@ def run_in_processes(runs: Sequence[PlannedRun], results_path: Path) -> Iterator
         for number, run in enumerate(runs):
             task = Path(scratch) / f"{number}.json"
             log = logs / f"{_file_name(run.name)}.log"
-            value = {"name": run.name, "config": run.config.model_dump(mode="json"), "results_path": str(results_path)}
+            value = {
+                "name": run.name,
+                "config": run.config.model_dump(mode="json"),
+                "results_path": str(results_path),
+                "imports": imported_modules(),
+            }
             task.write_text(json.dumps(value), encoding="utf-8")
             code = _run(task, log)
             outcome = task.with_suffix(".outcome")

@@ -105,3 +105,14 @@ def parameters_of(initializer: Initializer) -> dict[str, inspect.Parameter]:
     """The keyword parameters beside layer, rank and dtype."""
     parameters = inspect.signature(initializer).parameters
     return {name: parameter for name, parameter in list(parameters.items())[2:] if name != "dtype"}
+
+
+def arguments_of(initializer: Initializer) -> dict[str, Any]:
+    """The arguments that a config may give, with their annotations (`Any` where there is none)."""
+    try:
+        parameters = inspect.signature(initializer, eval_str=True).parameters
+    except NameError:  # annotations that only a type checker resolves
+        parameters = inspect.signature(initializer).parameters
+    annotations = {name: parameters[name].annotation for name in parameters_of(initializer) if name not in NEEDS}
+    unknown = inspect.Parameter.empty
+    return {name: Any if hint is unknown or isinstance(hint, str) else hint for name, hint in annotations.items()}

@@ -9,9 +9,9 @@ import pytest
 import torch
 from peft import PeftModel
 
-from sft.adapters import AttachedAdapter, attach
 from sft.config.schema import MethodConfig
 from sft.errors import SftError
+from sft.training.attach import AttachedAdapter, attach
 from tests.tiny_models import random_ids, tiny_loaded
 
 IDS = torch.tensor(random_ids([12]))

@@ -156,7 +156,8 @@ def test_plain_peft_loads_it_from_any_working_directory_with_the_same_logits(
     result = json.loads(done.stdout)
     with torch.no_grad():
         expected = saved.model(input_ids=torch.tensor(ids)).logits.double()
-    assert torch.equal(torch.tensor(result["logits"], dtype=torch.float64), expected)
+    # Another process may sum in another order.
+    torch.testing.assert_close(torch.tensor(result["logits"], dtype=torch.float64), expected, atol=1e-5, rtol=0)
     assert result["template"] == CHATML
     assert result["eos"] == "<|im_end|>"
 
