@@ -1,0 +1,63 @@
+// Which LoRA initialisation? Every one with several learning rates, since each has its own best one, chosen by
+// cross-validation on the shots and never by the test rows. Try it on another model or data set with, for example,
+//   -o model.name=path/to/model -o dataset.path=path/to/data -o prompting.output_column=label
+local initialisations = {
+  default: true,
+  gaussian: 'gaussian',
+  orthogonal: 'orthogonal',
+  pca: 'pca',
+  pissa: 'pissa',
+  'pissa without residual': { method: 'pissa', args: { residual: false } },
+  milora: 'milora',
+  olora: 'olora',
+  corda: 'corda',
+  eva: 'eva',
+  'lora-ga': 'lora_ga',
+};
+
+local experiment(initialisation, learning_rate, shots, seed) = {
+  dataset: {
+    path: 'SetFit/sst2',
+    task_type: 'classification',
+    shots: shots,
+    max_n_test: 2000,
+    labels: { negative: ' terrible', positive: ' great' },
+  },
+  model: { name: 'Qwen/Qwen2.5-0.5B' },
+  prompting: {
+    input_columns: ['text'],
+    output_column: 'label_text',
+    format: 'plain',
+    template: 'Review: {text}\nIt was',
+  },
+  // alpha = r, so that the scaling is 1 and factors act as the papers write them
+  lora: {
+    r: 16,
+    lora_alpha: 16,
+    target_modules: 'all-linear',
+    init_lora_weights: initialisations[initialisation],
+  },
+  training: {
+    trainer_args: {
+      num_train_epochs: 8,
+      learning_rate: learning_rate,
+      per_device_train_batch_size: 8,
+      lr_scheduler_type: 'linear',
+      warmup_steps: 0.1,
+    },
+  },
+  // the shots are scored by adapters that haven't seen them: what the learning rate is chosen by
+  inference: { score_shots: true, folds: 3 },
+  seed: seed,
+};
+
+{
+  configs: {
+    ['%s lr=%g shots=%d seed=%d' % [initialisation, learning_rate, shots, seed]]:
+      experiment(initialisation, learning_rate, shots, seed)
+    for initialisation in std.objectFields(initialisations)
+    for learning_rate in [3e-4, 1e-3, 3e-3]
+    for shots in [32, 128]
+    for seed in [13, 14, 15]
+  },
+}
