@@ -59,6 +59,7 @@ def main() -> None:
         f"model.name={arguments.assets / 'models/base-31m'}",
         f"dataset.path={arguments.assets / 'data/sst2'}",
         "prompting.output_column=label",
+        "training.trainer_args.gradient_checkpointing=false",
         f"dataset.max_n_test={arguments.max_n_test}",
     ]
     names = [n.name for n in sft.load_configs(SWEEP, overrides=overrides) if n.name.startswith(arguments.only)]
