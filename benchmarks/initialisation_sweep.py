@@ -5,7 +5,7 @@
 Runs `etc/configs/jsonnet/initialisations.jsonnet` on the SST-2 rows and the pretrained 31 M parameter model of the
 assets: initialisations × 3 learning rates × 32 and 128 shots per label × 3 seeds, several runs at a time; finished runs
 in `--results` are not repeated. The learning rate of an initialisation (for a number of shots) is the one with the best
-accuracy of the shots by adapters that hadn't seen them (3 folds; mean over seeds; ties by their log-likelihood). Then
+accuracy of the shots by adapters that hadn't seen them (2 folds; mean over seeds; ties by their log-likelihood). Then
 the test accuracies are compared with PEFT's default at its own best rate: difference of the means with a 95 % crossed
 bootstrap interval (seeds × test rows), and its two-sided p, Holm-corrected over the table.
 Writes `benchmarks/results/initialisation_sweep.json` and a table beside it.
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="Start no run after so many seconds.")
     parser.add_argument("--only", default="", help="Only runs whose name begins so, to try the script.")
-    parser.add_argument("--max-n-test", type=int, default=2000)
+    parser.add_argument("--max-n-test", type=int, default=500)
     parser.add_argument("--commit", default=None, help="Where the tree is no git checkout.")
     arguments = parser.parse_args()
     overrides = [
@@ -207,9 +207,9 @@ def markdown(report: dict[str, Any]) -> str:
     where = ", ".join(machine["gpus"]) or f"{machine['cpu']}, {machine['threads']} threads"
     parts = [
         "# Initialisations of LoRA on SST-2",
-        f"base-31m (pretrained for this project), r = alpha = 16 on all linear layers, 8 epochs. {where}; torch "
+        f"base-31m (pretrained for this project), r = alpha = 16 on all linear layers. {where}; torch "
         f"{machine['versions']['torch']}, peft {machine['versions']['peft']}; commit {report['commit']}.",
-        "lr: chosen for each initialisation by 3-fold cross-validation on the shots. Difference: to PEFT's default at "
+        "lr: chosen for each initialisation by 2-fold cross-validation on the shots. Difference: to PEFT's default at "
         "its own rate, with the 95 % interval of a crossed bootstrap (seeds × test rows); p Holm-corrected over the "
         "initialisations of one number of shots. Fewer than 5 seeds: intervals over seeds are rough.",
     ]

@@ -3,14 +3,10 @@
 //   -o model.name=path/to/model -o dataset.path=path/to/data -o prompting.output_column=label
 local initialisations = {
   default: true,
-  gaussian: 'gaussian',
-  orthogonal: 'orthogonal',
   pca: 'pca',
   pissa: 'pissa',
-  'pissa without residual': { method: 'pissa', args: { residual: false } },
   milora: 'milora',
   olora: 'olora',
-  corda: 'corda',
   eva: 'eva',
   'lora-ga': 'lora_ga',
 };
@@ -39,7 +35,7 @@ local experiment(initialisation, learning_rate, shots, seed) = {
   },
   training: {
     trainer_args: {
-      num_train_epochs: 8,
+      num_train_epochs: if shots < 64 then 8 else 4,
       learning_rate: learning_rate,
       per_device_train_batch_size: 8,
       lr_scheduler_type: 'linear',
@@ -47,7 +43,7 @@ local experiment(initialisation, learning_rate, shots, seed) = {
     },
   },
   // the shots are scored by adapters that haven't seen them: what the learning rate is chosen by
-  inference: { score_shots: true, folds: 3 },
+  inference: { score_shots: true, folds: 2 },
   seed: seed,
 };
 
