@@ -1,4 +1,7 @@
-"""What a dequantizer is: a function from a layer to its weight `[out, in]`, named after the layer's class."""
+"""What a dequantizer is: a function from a layer to its weight `[out, in]`.
+
+It is named after the class of the layer, of its weight or of its quantisation scheme: whatever tells the kind.
+"""
 
 from __future__ import annotations
 

@@ -36,8 +36,15 @@ def test_a_subclass_is_read_like_its_base() -> None:
     assert torch.equal(dequantize(layer), layer.weight.detach())
 
 
+def test_integers_without_a_known_meaning_are_refused() -> None:
+    layer = nn.Linear(4, 4)
+    layer.weight = nn.Parameter(torch.ones(4, 4, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(SftError, match=r"it is torch\.int8"):
+        dequantize(layer)
+
+
 def test_an_unknown_class_is_an_error_that_names_it_and_the_known_ones() -> None:
-    with pytest.raises(SftError, match=r"class Bilinear(.|\n)*Conv1D, Linear"):
+    with pytest.raises(SftError, match=r"class Bilinear(.|\n)*AwqGEMMLinear, (.|\n)*Conv1D, (.|\n)*Linear"):
         dequantize(nn.Bilinear(2, 2, 2))
 
 
