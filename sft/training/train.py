@@ -18,6 +18,7 @@ from sft.errors import TrainingError
 from sft.models.load import LoadedModel
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
+from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.sequences import IGNORED, as_dataset
 
 logger = logging.getLogger(__name__)
@@ -69,11 +70,13 @@ def train_adapter(
             "training needs all weights in memory, and some are offloaded",
             "raise model.model_args.max_memory, or take a smaller or quantised model; predict and evaluate can offload",
         )
+    adapter = prepare_for_training(loaded, adapter)
     set_seed(args.seed)
     loaded.model = adapter_registry[adapter.method](loaded.model, adapter.args)
     trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     if trainable == 0:
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
+    check_adapted(loaded.model, adapter.method)
     answers_only = args.completion_only_loss is not False
     dataset = as_dataset(sequences, answers_only=answers_only)
     args.disable_tqdm = not shows_progress()
