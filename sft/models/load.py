@@ -18,6 +18,7 @@ import torch
 from sft.config.schema import ModelConfig
 from sft.errors import MissingPackageError, ModelError, SftError
 from sft.models.quantization import Quantization, find_quantization
+from sft.models.quantized import parameter_count
 from sft.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class LoadedModel:
             "architecture": type(self.base_model).__name__,
             "model_type": config.model_type,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "parameters": parameter_count(self.model),
             "device": str(self.device),
             "attention": getattr(config, "_attn_implementation", None),
             "max_positions": self.max_positions,

@@ -200,6 +200,13 @@ def _as_fields(section: dict[str, Any]) -> dict[str, Any]:
 
 
 @parametrised()
+def test_the_record_counts_the_weights_of_the_ordinary_model(kind: Kind, section: dict[str, Any]) -> None:
+    """However they are packed: half as many numbers in 4 bits, none at all where they are buffers."""
+    expected = sum(parameter.numel() for parameter in wide_model().parameters())
+    assert loaded_from(section).describe()["parameters"] == expected
+
+
+@parametrised()
 def test_answers_are_generated(kind: Kind, section: dict[str, Any]) -> None:
     loaded = loaded_from(section)
     ids = torch.tensor(random_ids([9]))

@@ -28,3 +28,11 @@ def is_quantised(module: Any) -> bool:
         return True
     weight = module._parameters.get("weight")
     return weight is not None and (weight.dtype not in _FULL_TYPES or type(weight) is not nn.Parameter)
+
+
+def parameter_count(model: Any) -> int:
+    """The weights of a model; those of quantised linear layers, however they are packed, as what they stand for."""
+    linear = [layer for _, layer in quantised_layers(model) if hasattr(layer, "in_features")]
+    packed = {id(layer._parameters.get("weight")) for layer in linear}
+    others: int = sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in packed)
+    return others + sum(int(layer.in_features * layer.out_features) for layer in linear)
