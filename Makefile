@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 QUICKSTART_RESULTS ?= quickstart-results
 # AWQ and GPTQ have an environment of their own, with every other kind of quantised weights too.
 QUANTIZED_VENV ?= .venv-quantized
-QUANTIZED_TESTS := tests/quantized tests/unit/models tests/unit/initialization tests/unit/training
+QUANTIZED_TESTS := tests/quantized tests/unit/models tests/unit/initialization \
+	tests/unit/training/test_quantised_training.py
 
 .PHONY: quickstart test test-quantized check lint types layers format docs clean
 

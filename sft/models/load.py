@@ -104,7 +104,7 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
     quantization = find_quantization(config, source)
     args = _from_pretrained_args(config, source, quantization)
     try:
-        with _only_our_output():
+        with only_our_output():
             model = AutoModelForCausalLM.from_pretrained(source.base, **args)
     except ImportError as error:
         raise MissingPackageError(
@@ -121,14 +121,15 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
         quantization.kind.guard(model, quantization.asked)
     keep_soft_capping(model)
     if source.adapter is not None:
-        model = _with_adapter(model, source)
+        with only_our_output():
+            model = _with_adapter(model, source)
     model.eval()
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return LoadedModel(model, tokenizer, source, positions, quantization)
 
 
 @contextlib.contextmanager
-def _only_our_output() -> Iterator[None]:
+def only_our_output() -> Iterator[None]:
     """What libraries print goes to stderr; that a checkpoint was given loading options is no news, they are ours."""
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You passed `quantization_config` or equivalent parameters")

@@ -15,7 +15,7 @@ import torch
 from sft.adapters import adapter_registry
 from sft.config.schema import MethodConfig
 from sft.errors import TrainingError
-from sft.models.load import LoadedModel
+from sft.models.load import LoadedModel, only_our_output
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
 from sft.training.quantised import check_adapted, prepare_for_training
@@ -72,7 +72,8 @@ def train_adapter(
         )
     adapter = prepare_for_training(loaded, adapter)
     set_seed(args.seed)
-    loaded.model = adapter_registry[adapter.method](loaded.model, adapter.args)
+    with only_our_output():
+        loaded.model = adapter_registry[adapter.method](loaded.model, adapter.args)
     trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     if trainable == 0:
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
