@@ -3,14 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 QUICKSTART_RESULTS ?= quickstart-results
+# AWQ and GPTQ have an environment of their own, with every other kind of quantised weights too.
+QUANTIZED_VENV ?= .venv-quantized
+QUANTIZED_TESTS := tests/quantized tests/unit/models tests/unit/initialization \
+	tests/unit/training/test_quantised_training.py
 
-.PHONY: quickstart test check lint types layers format docs clean
+.PHONY: quickstart test test-quantized check lint types layers format docs clean
 
 quickstart: $(VENV)/.installed ## Install, then run the embedded sweep: offline, a few minutes on a laptop
 	HF_HUB_OFFLINE=1 $(BIN)/sft run-experiments etc/quickstart/quickstart.jsonnet --results-path $(QUICKSTART_RESULTS)
 
 test: $(VENV)/.installed-dev ## Install, then run the tests
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+test-quantized: ## Install GPTQModel too (built from source: minutes), then run the tests of quantised weights
+	$(MAKE) VENV=$(QUANTIZED_VENV) $(QUANTIZED_VENV)/.installed-gptq
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(QUANTIZED_VENV)/bin/python -m pytest -n auto $(QUANTIZED_TESTS) $(PYTEST_ARGS)
 
 check: lint types layers ## Everything that reads the code without running it
 
@@ -32,7 +40,7 @@ docs: $(VENV)/.installed ## Write what is generated from the code; a test fails 
 	$(BIN)/python -m sft.config.reference > docs/configuration.md
 
 clean:
-	rm -rf $(VENV) $(QUICKSTART_RESULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(QUANTIZED_VENV) $(QUICKSTART_RESULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -46,4 +54,8 @@ $(VENV)/.installed: $(VENV)/bin/python requirements.txt pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed dev_requirements.txt
 	$(BIN)/python -m pip install --quiet -r dev_requirements.txt
+	touch $@
+
+$(VENV)/.installed-gptq: $(VENV)/.installed-dev quantized_requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r quantized_requirements.txt
 	touch $@

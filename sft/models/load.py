@@ -6,8 +6,10 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ import torch
 
 from sft.config.schema import ModelConfig
 from sft.errors import MissingPackageError, ModelError, SftError
-from sft.models.quantization import keep_4bit_weights_unpacked, quantization_config
+from sft.models.quantization import Quantization, find_quantization
+from sft.models.quantized import parameter_count
 from sft.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -29,12 +32,14 @@ class LoadedModel:
     """A model ready to run, with its tokenizer.
 
     max_positions: the longest sequence that the architecture can place, None where it has no such limit.
+    quantization: None for weights that aren't quantised.
     """
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
     source: ModelSource
     max_positions: int | None
+    quantization: Quantization | None = None
 
     @property
     def device(self) -> torch.device:
@@ -56,10 +61,11 @@ class LoadedModel:
             "architecture": type(self.base_model).__name__,
             "model_type": config.model_type,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "parameters": parameter_count(self.model),
             "device": str(self.device),
             "attention": getattr(config, "_attn_implementation", None),
             "max_positions": self.max_positions,
+            "quantization": None if self.quantization is None else self.quantization.describe(self.model),
         }
 
 
@@ -91,13 +97,15 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
     """Load base weights, and the adapter where there is one, in evaluation mode.
 
     Weights come in the checkpoint's own dtype on an accelerator and in float32 on a CPU, unless
-    `model.model_args.dtype` says otherwise.
+    `model.model_args.dtype` or the kind of quantised weights says otherwise.
     """
     from transformers import AutoModelForCausalLM
 
-    args = _from_pretrained_args(config, source)
+    quantization = find_quantization(config, source)
+    args = _from_pretrained_args(config, source, quantization)
     try:
-        model = AutoModelForCausalLM.from_pretrained(source.base, **args)
+        with only_our_output():
+            model = AutoModelForCausalLM.from_pretrained(source.base, **args)
     except ImportError as error:
         raise MissingPackageError(
             error.name or str(error).split("\n")[0], f"model {source.base!r}", str(error)
@@ -109,38 +117,52 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
             f"can't load the model {source.base!r}: {type(error).__name__}: {error}",
             "check model.name and model.model_args; offline, only local folders and cached hub models work",
         ) from error
-    keep_4bit_weights_unpacked(model)
+    if quantization is not None:
+        quantization.kind.guard(model, quantization.asked)
     keep_soft_capping(model)
     if source.adapter is not None:
-        model = _with_adapter(model, source)
+        with only_our_output():
+            model = _with_adapter(model, source)
     model.eval()
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return LoadedModel(model, tokenizer, source, positions)
+    return LoadedModel(model, tokenizer, source, positions, quantization)
 
 
-def _from_pretrained_args(config: ModelConfig, source: ModelSource) -> dict[str, Any]:
+@contextlib.contextmanager
+def only_our_output() -> Iterator[None]:
+    """What libraries print goes to stderr; that a checkpoint was given loading options is no news, they are ours."""
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You passed `quantization_config` or equivalent parameters")
+        yield
+
+
+def _from_pretrained_args(
+    config: ModelConfig, source: ModelSource, quantization: Quantization | None
+) -> dict[str, Any]:
     args = {"trust_remote_code": False, **config.model_args}
     parallelize = args.pop("parallelize", False)
     no_split = args.pop("no_split_module_classes", None)
     if "torch_dtype" in args:
         args.setdefault("dtype", args.pop("torch_dtype"))
         args.pop("torch_dtype", None)
-    if config.quantization is not None:
-        args["quantization_config"] = quantization_config(config.quantization)
-    elif main_device().type == "cpu":
-        args.setdefault("dtype", torch.float32)
+    if quantization is not None and (made := quantization.config()) is not None:
+        args["quantization_config"] = made
+    if main_device().type == "cpu":
+        args.setdefault("dtype", torch.float32 if quantization is None else quantization.kind.cpu_dtype)
     args.setdefault("dtype", "auto")
     if isinstance(args.get("max_memory"), dict):
         args["max_memory"] = {int(k) if k.isdigit() else k: v for k, v in args["max_memory"].items()}
     if parallelize:
-        args["device_map"] = "auto" if no_split is None else _device_map(source.base, args, no_split)
+        args["device_map"] = "auto" if no_split is None else _device_map(source.base, args, no_split, quantization)
         args.setdefault("offload_folder", _offload_folder())
     elif "device_map" not in args and main_device().type != "cpu":
         args["device_map"] = {"": main_device()}
     return args
 
 
-def _device_map(base: str, args: dict[str, Any], no_split: list[str]) -> dict[str, Any]:
+def _device_map(
+    base: str, args: dict[str, Any], no_split: list[str], quantization: Quantization | None
+) -> dict[str, Any]:
     """Which module goes to which device, filling GPUs, then CPU, then disk, and never splitting the given classes."""
     from accelerate import infer_auto_device_map, init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -159,7 +181,7 @@ def _device_map(base: str, args: dict[str, Any], no_split: list[str]) -> dict[st
             f"its classes: {', '.join(sorted(classes))}",
         )
     dtype = args["dtype"]
-    if "quantization_config" in args:
+    if quantization is not None:
         dtype = torch.int8
     elif isinstance(dtype, str):
         dtype = empty.config.dtype if dtype == "auto" else getattr(torch, dtype)

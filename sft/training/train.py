@@ -14,11 +14,12 @@ import torch
 
 from sft.config.schema import MethodConfig
 from sft.errors import TrainingError
-from sft.models.load import LoadedModel
+from sft.models.load import LoadedModel, only_our_output
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
 from sft.prompting.labelled import IGNORED, LabelledIds
 from sft.training.attach import attach
+from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.sequences import as_dataset, loss_labels
 
 logger = logging.getLogger(__name__)
@@ -72,14 +73,17 @@ def train_adapter(
             "training needs all weights in memory, and some are offloaded",
             "raise model.model_args.max_memory, or take a smaller or quantised model; predict and evaluate can offload",
         )
+    adapter = prepare_for_training(loaded, adapter)
     set_seed(args.seed)
     answers_only = args.completion_only_loss is not False
     rows = [LabelledIds(s.ids, loss_labels(s, answers_only=answers_only)) for s in sequences]
-    attached = attach(loaded.model, adapter, rows=rows, seed=args.seed)
+    with only_our_output():
+        attached = attach(loaded.model, adapter, rows=rows, seed=args.seed)
     loaded.model = attached.model
     trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     if trainable == 0:
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
+    check_adapted(loaded.model, adapter.method)
     dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:

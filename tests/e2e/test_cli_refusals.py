@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import subprocess
@@ -189,3 +190,17 @@ def test_show_prints_a_valid_config_resolved(folder: Path, sft: Callable[..., En
     assert shown["inference"]["batch_size"] == "auto"
     write_config(folder / "again.json", shown)
     assert json.loads(sft("config", "show", "again.json").out) == shown
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gptqmodel") is not None, reason="GPTQModel is installed")
+@pytest.mark.parametrize("method", ["awq", "gptq"])
+def test_quantised_weights_without_their_library_are_one_message(
+    sft: Callable[..., Ended], folder: Path, method: str
+) -> None:
+    config = {"model_type": "llama", "quantization_config": {"quant_method": method, "bits": 4, "group_size": 128}}
+    (folder / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    ended = sft("evaluate", write_config(folder / "config.json", value(dataset={"shots": 0})))
+    assert ended.code == 2
+    assert ended.out == ""
+    assert f"a model quantised by {method} needs the package 'gptqmodel'" in ended.err
+    assert "Traceback" not in ended.err

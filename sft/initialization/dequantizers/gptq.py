@@ -1,8 +1,8 @@
 """GPTQ (Frantar et al. 2022, arXiv 2210.17323): 2, 4 or 8 bits, a scale and a zero point per group of inputs.
 
-qweight int32 `[in * bits / 32, out]`, qzeros int32 `[groups, out * bits / 32]`, scales `[groups, out]`; g_idx `[in]` says
-which group an input is in. Version 1 of the file format stores zero points less one; in memory these layers hold them
-as they are, whatever the file has.
+qweight int32 `[in * bits / 32, out]`, qzeros int32 `[groups, out * bits / 32]`, scales `[groups, out]`; g_idx `[in]`
+says which group an input is in. Version 1 of the file format stores zero points less one; in memory these layers hold
+them as they are, whatever the file has.
 """
 
 from __future__ import annotations

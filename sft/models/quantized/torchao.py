@@ -1,0 +1,53 @@
+"""torchao: weights of several types, made when the model is loaded or stored in the checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sft.errors import SftError
+from sft.models.quantized.base import QuantizedKind, Settings, quantized_registry
+
+
+class TorchAo(QuantizedKind):
+    """In the checkpoint's own type: an 8-bit float weight multiplies only what has the type it was made from."""
+
+    config_class = "TorchAoConfig"
+    packages = ("torchao",)
+    install = "pip install 'supervised-finetuning[torchao]'"
+
+    def arguments(self, args: Settings) -> dict[str, Any]:
+        """`quant_type` may be the name of one of torchao's configs, or torchao's own JSON form of one."""
+        return {**args, "quant_type": _torchao_config(args.get("quant_type"))}
+
+    def describe(self, settings: Settings, layer: Any) -> dict[str, Any]:
+        quant_type = settings.get("quant_type")
+        if isinstance(quant_type, dict):
+            quant_type = quant_type.get("default", quant_type).get("_type")
+        weight = getattr(layer, "weight", None)
+        values = getattr(weight, "qdata", None)
+        bits = None if values is None else getattr(weight, "target_dtype", values.dtype).itemsize * 8
+        block = getattr(weight, "block_size", None)
+        return {"bits": bits, "type": quant_type, "group_size": None if block is None else int(block[-1])}
+
+
+def _torchao_config(value: Any) -> Any:
+    import torchao.quantization
+    from torchao.core.config import AOBaseConfig, config_from_dict
+
+    key = "model.quantization.args.quant_type"
+    try:
+        if isinstance(value, dict):
+            return config_from_dict(value)
+        found = getattr(torchao.quantization, str(value), None)
+        if isinstance(found, type) and issubclass(found, AOBaseConfig):
+            return found()
+    except (TypeError, ValueError, KeyError) as error:
+        raise SftError(f"{key}: torchao refuses {value!r}: {error}") from error
+    names = sorted(name for name in dir(torchao.quantization) if name.endswith("Config"))
+    raise SftError(
+        f"{key}: {value!r} is no config of torchao.quantization",
+        f'known: {", ".join(names)}; with arguments: {{"_type": name, "_version": 2, "_data": {{…}}}}',
+    )
+
+
+quantized_registry["torchao"] = TorchAo()
