@@ -48,27 +48,32 @@ def main() -> None:
     parser.add_argument("--commit", default=None, help="Where the tree is no git checkout.")
     arguments = parser.parse_args()
     names = [name for name in initializer_registry if arguments.only is None or name in arguments.only]
-    report: dict[str, Any] = {"rank": RANK, "tokens": TOKENS, "layers": {}}
+    path = arguments.out / f"initialisation_{'cpu' if arguments.device == 'cpu' else 'gpu'}.json"
+    path.parent.mkdir(exist_ok=True, parents=True)
+    report: dict[str, Any] = {
+        "environment": environment(),
+        "commit": arguments.commit or commit(),
+        "rank": RANK,
+        "tokens": TOKENS,
+        "model": {"blocks": arguments.blocks, **whole_model(arguments.blocks, arguments.device)},
+        "layers": {},
+    }
+    print(report["model"], flush=True)
     for n_out, n_in in SHAPES:
         layer = layer_of(n_out, n_in, arguments.device)
-        seconds = {name: attempt(make, name, layer) for name in names}
-        seconds |= {f"PEFT {name}": attempt(make_by_peft, name, layer) for name in OF_PEFT}
-        report["layers"][f"{n_out}x{n_in}"] = seconds
-        for name, value in seconds.items():
-            print(f"{n_out} x {n_in}  {name:20} {value}", flush=True)
-    report["model"] = {"blocks": arguments.blocks, **whole_model(arguments.blocks, arguments.device)}
-    print(report["model"], flush=True)
-    report |= {"environment": environment(), "commit": arguments.commit or commit()}
-    arguments.out.mkdir(exist_ok=True, parents=True)
-    kind = "cpu" if arguments.device == "cpu" else "gpu"
-    (arguments.out / f"initialisation_{kind}.json").write_text(json.dumps(report, indent=2) + "\n")
+        seconds = report["layers"][f"{n_out}x{n_in}"] = {}
+        for name, call in [*((name, make) for name in names), *((name, make_by_peft) for name in OF_PEFT)]:
+            shown = name if call is make else f"PEFT {name}"
+            seconds[shown] = attempt(call, name, layer)
+            print(f"{n_out} x {n_in}  {shown:20} {seconds[shown]}", flush=True)
+            path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def layer_of(n_out: int, n_in: int, device: str, seed: int = 0) -> nn.Linear:
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     layer = nn.Linear(n_in, n_out, bias=False, dtype=torch.bfloat16, device=device)
     with torch.no_grad():
-        layer.weight.copy_(torch.randn(n_out, n_in, generator=generator) * 0.02)
+        layer.weight.normal_(0, 0.02, generator=generator)
     return layer
 
 

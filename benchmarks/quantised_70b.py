@@ -75,6 +75,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=64, help="prompts whose labels are scored")
     parser.add_argument("--new-tokens", type=int, default=32)
     parser.add_argument("--tiny", action="store_true", help="layers of a hundred inputs")
+    parser.add_argument("--commit", default=None, help="where the tree is no git checkout")
     parser.add_argument("--keep", action="store_true", help="keep the checkpoint, and use one that is there")
     return parser.parse_args()
 
@@ -159,7 +160,7 @@ class Report:
         for folder in ("tokenizer", "scratch", "out"):
             named[folder] = Path(named[folder]).name
         self._report: dict[str, Any] = {
-            "commit": commit(), "environment": environment(), "arguments": named, "stages": {},
+            "commit": arguments.commit or commit(), "environment": environment(), "arguments": named, "stages": {},
         }  # fmt: skip
 
     def stage(self, name: str, work: Callable[[], Any]) -> Any:
