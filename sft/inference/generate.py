@@ -70,6 +70,8 @@ class Generator:
                     batch_size=self._batch_size,
                     device=self._loaded.device,
                     description="generating answers",
+                    # Padding between an adapter's own vectors and the prompt shifts the prompt's positions (PEFT 0.21).
+                    unpadded=self._loaded.virtual_tokens > 0,
                 )
         except (TypeError, ValueError) as error:  # some values are checked where they are used
             raise _refused(error) from error

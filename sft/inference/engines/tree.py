@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 
 from sft.inference.batching import BatchRunner
 from sft.inference.compilation import CompiledLayers
-from sft.inference.engines.base import EngineOptions, UnsupportedModelError, engine_registry
+from sft.inference.engines.base import EngineOptions, UnsupportedModelError, engine_registry, refuse_virtual_tokens
 from sft.inference.label_tree import IntArray
 from sft.inference.language_head import LanguageHead
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
@@ -60,6 +60,7 @@ class TreeEngine:
         self._loaded = loaded
         self._options = options
         self._model = loaded.base_model
+        refuse_virtual_tokens(loaded)
         self._backbone = _backbone(loaded)
         self._n_layers = int(self._model.config.get_text_config().num_hidden_layers)
         self._head = LanguageHead(self._model)
