@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sft.adapters.base import AdapterMethod, adapter_registry
+from sft.adapters.experimental import REFUSED
 from sft.config.schema import MethodConfig
 from sft.errors import SftError
-from sft.initialization.apply import Initialized, initialize
-from sft.initialization.initializers.base import initializer_registry, parameters_of
-from sft.initialization.measurements import Measurements
-from sft.initialization.residual import Residual
-from sft.prompting.labelled import LabelledIds
+
+if TYPE_CHECKING:
+    from sft.initialization.apply import Initialized
+    from sft.initialization.residual import Residual
+    from sft.prompting.labelled import LabelledIds
+
+logger = logging.getLogger(__name__)
 
 
 class AttachedAdapter:
@@ -30,16 +34,29 @@ class AttachedAdapter:
 
     def start(self) -> None:
         """Freeze the first factors as they are, in the dtype that training gives them."""
+        from sft.initialization.residual import Residual
+
         if self.initialized is not None and self.initialized.has_residual:
             self._residuals = [Residual.of(factors) for factors in self.method.factors(self.model)]
 
     def finish(self) -> None:
-        """Make the residuals part of the adapter: the model gives the same outputs, on an untouched base."""
+        """Make the residuals part of the adapter: the model gives the same outputs, on an untouched base.
+
+        Then whatever else brings the model into the form in which it is loaded again.
+        """
         for residual in self._residuals:
             residual.remove()
         if self._residuals:
             self.method.fold(self.model, self._residuals)
             self._residuals = []
+        self.method.after_training(self.model)
+
+
+def method_of(adapter: MethodConfig) -> AdapterMethod:
+    """A fresh method for one training. Raises `SftError` for a name that can't be trained here."""
+    if adapter.method in REFUSED and adapter.method not in adapter_registry:
+        raise SftError(f"adapter.method: {adapter.method!r} can't be trained here: {REFUSED[adapter.method]}")
+    return adapter_registry[adapter.method]()
 
 
 def attach(model: Any, adapter: MethodConfig, *, rows: Sequence[LabelledIds] = (), seed: int = 0) -> AttachedAdapter:
@@ -47,7 +64,13 @@ def attach(model: Any, adapter: MethodConfig, *, rows: Sequence[LabelledIds] = (
 
     rows: the training shots, for initialisations that look at data. seed: for those that draw.
     """
-    method = adapter_registry[adapter.method]()
+    from sft.initialization.apply import initialize
+    from sft.initialization.initializers.base import initializer_registry, parameters_of
+    from sft.initialization.measurements import Measurements
+
+    method = method_of(adapter)
+    if method.experimental:
+        logger.warning("the adapter %r is experimental: it is known to train, and no more", adapter.method)
     wrapped = method.wrap(model, adapter.args)
     spec = method.initialization(adapter.args)
     if spec is None:

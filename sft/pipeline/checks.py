@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sft.adapters import adapter_registry
+from sft.adapters.experimental import REFUSED
 from sft.calibration import calibration_registry
 from sft.calibration.normalization import normalization_registry
 from sft.config.problems import problems_of
@@ -23,8 +24,8 @@ _CALIBRATION = "inference.calibration"
 def check_registered_names(config: ExperimentConfig) -> list[Problem]:
     """Adapter, score normalisation, calibration and metrics: that they exist and take the arguments given."""
     problems = check_metrics(config.dataset.task_type, config.evaluation.metrics, config.evaluation.metric_args)
-    if config.adapter is not None:
-        problems += _check_name("adapter.method", config.adapter.method, adapter_registry)
+    if config.adapter_spec is not None:
+        problems += _check_adapter(config.adapter_spec, "lora" if config.adapter is None else "adapter.args")
     inference = config.inference_or_default
     problems += _check_name("inference.score_normalization", inference.score_normalization, normalization_registry)
     if inference.calibration is not None:
@@ -54,6 +55,17 @@ def check_calibration(spec: MethodConfig) -> list[Problem]:
     except ValueError as error:
         return [Problem(f"{_CALIBRATION}.args", str(error))]
     return []
+
+
+def _check_adapter(spec: MethodConfig, key: str) -> list[Problem]:
+    """key: of the arguments. Names of PEFT's arguments are checked with the rest of the config."""
+    if spec.method in REFUSED and spec.method not in adapter_registry:
+        return [Problem("adapter.method", f"{spec.method!r} can't be trained here: {REFUSED[spec.method]}")]
+    problems = _check_name("adapter.method", spec.method, adapter_registry)
+    if not problems:
+        found = adapter_registry[spec.method].problems(spec.args)
+        problems = [problem._replace(key=f"{key}.{problem.key}") for problem in found]
+    return problems
 
 
 def _check_name(key: str, name: str, registry: Registry[Any]) -> list[Problem]:
