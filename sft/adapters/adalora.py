@@ -84,7 +84,8 @@ class AdaLora(PeftMethod):
             config.tinit = steps // 10
         if "tfinal" not in self._given:
             config.tfinal = 3 * steps // 10
-        if config.tinit >= steps - config.tfinal:
+        # The last choice is made at step `steps - tfinal`, by what the steps before it have shown.
+        if max(config.tinit, 1) >= steps - config.tfinal:
             raise SftError(
                 f"adalora: tinit ({config.tinit}) and tfinal ({config.tfinal}) leave none of the {steps} steps to "
                 "choose ranks in",
