@@ -118,7 +118,7 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
     keep_4bit_weights_unpacked(model)
     keep_soft_capping(model)
     if source.adapter is not None:
-        model = _with_adapter(model, source)
+        model = put_adapter(model, source)
     model.eval()
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return LoadedModel(model, tokenizer, source, positions)
@@ -186,7 +186,8 @@ def _offload_folder() -> str:
     return _temporary.enter_context(tempfile.TemporaryDirectory(prefix="sft-offload-"))
 
 
-def _with_adapter(model: Any, source: ModelSource) -> Any:
+def put_adapter(model: Any, source: ModelSource) -> Any:
+    """The base model with the adapter of `source` on it. Raises `ModelError` where it doesn't fit."""
     from peft import PeftModel
 
     # PEFT would distribute an offloaded model anew, and for that write a copy of it into the working directory.

@@ -81,9 +81,8 @@ def _whole_model(checkpoint: Path, name: str) -> ModelSource:
             "give a folder written by `train`",
         )
     marker = checkpoint / MARKER
-    trained_from = (
-        json.loads(marker.read_text(encoding="utf-8"))["config"]["model"]["name"] if marker.exists() else name
-    )
+    written = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
+    trained_from = written["config"]["model"]["name"] if "config" in written else name
     if not _same_model(trained_from, name):
         logger.warning("the weights in %s were trained from %s, not from %s", checkpoint, trained_from, name)
     return ModelSource(str(checkpoint), None, checkpoint)
