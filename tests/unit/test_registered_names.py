@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sft.adapters import adapter_registry
+from sft.adapters.experimental import REFUSED
 from sft.calibration import calibration_registry
 from sft.calibration.normalization import normalization_registry
 from sft.pipeline.checks import check_registered_names
@@ -20,6 +22,11 @@ def calibration(method: str, **args: Any) -> dict[str, Any]:
     return {"inference": {"calibration": {"method": method, "args": args}}}
 
 
+def adapter(method: str, args: dict[str, Any], key: str, text: str) -> tuple[dict[str, Any], str, str]:
+    """A refused adapter: the sections, the key of the problem below `adapter`, a part of its text."""
+    return {"lora": None, "adapter": {"method": method, "args": args}}, f"adapter.{key}", text
+
+
 ACCEPTED: list[dict[str, Any]] = [
     {},
     *(calibration(name) for name in sorted(calibration_registry)),
@@ -32,7 +39,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"evaluation": {"metrics": ["accuracy", "f1"]}},
     {"evaluation": {"metrics": []}},
     {"dataset": {"task_type": "generation"}, "evaluation": {"metrics": ["bleu"], "tokenizer_name": "gpt2"}},
-    {"lora": None, "adapter": {"method": "lora"}},
+    *({"lora": None, "adapter": {"method": name}} for name in sorted(adapter_registry)),
+    {"lora": None, "adapter": {"method": "full", "args": {"train_modules": ["norm", "q_proj"], "keep_dtype": True}}},
+    {"lora": None, "adapter": {"method": "adalora", "args": {"init_r": 4, "target_r": 2}}},
 ]
 
 
@@ -59,6 +68,13 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"evaluation": {"metrics": ["accuracy"], "bins": 5}}, "evaluation.bins", "no chosen metric takes this argument"),
     ({"evaluation": {"tokenizer_name": "gpt2"}}, "evaluation.tokenizer_name", "only bleu, rouge"),
     ({"lora": None, "adapter": {"method": "lorra"}}, "adapter.method", "did you mean 'lora'?"),
+    *(adapter(name, {}, "method", f"can't be trained here: {reason}") for name, reason in REFUSED.items()),
+    adapter("full", {"train_module": "x"}, "args.train_module", "did you mean 'train_modules'?"),
+    adapter("full", {"train_modules": "("}, "args.train_modules", "no regular expression"),
+    adapter("full", {"train_modules": 3}, "args.train_modules", "no regular expression"),
+    adapter("full", {"keep_dtype": 1}, "args.keep_dtype", "must be true or false"),
+    adapter("adalora", {"total_step": 10}, "args.total_step", "is the number of optimizer steps"),
+    adapter("adalora", {"target_r": 12}, "args.target_r", "must be below init_r (12)"),
 ]
 
 
