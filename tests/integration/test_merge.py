@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from sft.cli import model_merge
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
 from sft.pipeline import merge
@@ -118,6 +119,17 @@ def test_a_folder_that_is_written_wrongly_is_an_error_and_nothing_is_left(
     with pytest.raises(SftError, match="doesn't give the logits of base and adapter"):
         merge_model(tmp_path / "adapter", tmp_path / "merged")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_the_command_says_how_near_it_is_and_whose_metrics_are_in_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = trained(tmp_path, "lora", {"r": 4})
+    run = evaluate(config, tmp_path / "results", checkpoint=str(tmp_path / "adapter"))
+    model_merge(tmp_path / "adapter", tmp_path / "merged", tmp_path / "results", overwrite=False, quiet=True)
+    out = capsys.readouterr().out
+    assert "merged in float32 (difference " in out
+    assert f"metrics of: {run.record.run_id}\n{tmp_path / 'merged'}\n" in out
 
 
 def test_a_folder_with_something_in_it_is_refused_unless_overwritten(tmp_path: Path) -> None:
