@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sft.adapters import attach
 from sft.config.schema import MethodConfig
+from sft.training.attach import attach
 
 
 def with_lora(model: Any, args: Mapping[str, Any], **more: Any) -> Any:

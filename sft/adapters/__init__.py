@@ -1,11 +1,14 @@
-"""Trainable parts put on a model: one registry; a method with something of its own has a class in a file here."""
+"""Trainable parts put on a model: one registry, a file for each method that has something of its own.
 
-from sft.adapters.attach import AttachedAdapter, attach, method_of
+Their names are known without importing torch.
+"""
+
 from sft.adapters.base import AdapterMethod, adapter_registry
+from sft.adapters.choose import method_of
 from sft.adapters.experimental import register_the_rest
 from sft.registry import import_submodules
 
 import_submodules(__name__, __path__)
 register_the_rest()
 
-__all__ = ["AdapterMethod", "AttachedAdapter", "adapter_registry", "attach", "method_of"]
+__all__ = ["AdapterMethod", "adapter_registry", "method_of"]

@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 
-from sft.adapters import AttachedAdapter, attach, method_of
+from sft.adapters import method_of
 from sft.config.schema import MethodConfig
 from sft.errors import TrainingError
 from sft.models.load import LoadedModel
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
 from sft.prompting.labelled import IGNORED, LabelledIds
+from sft.training.attach import AttachedAdapter, attach
 from sft.training.sequences import as_dataset, loss_labels
 
 logger = logging.getLogger(__name__)

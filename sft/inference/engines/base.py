@@ -48,7 +48,7 @@ def refuse_virtual_tokens(loaded: LoadedModel) -> None:
     """For engines that run the transformers model itself, or continue its cache: PEFT would put the adapter's vectors
     nowhere, or before every continuation."""
     if loaded.virtual_tokens:
-        raise UnsupportedModelError("the adapter puts vectors of its own before every prompt")
+        raise UnsupportedModelError("the adapter puts virtual tokens before the prompt")
 
 
 engine_registry: Registry[EngineMaker] = Registry("scoring engine")

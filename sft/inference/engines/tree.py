@@ -202,9 +202,6 @@ class _Run:
 def _backbone(loaded: LoadedModel) -> Any:
     """The model without its language-model head."""
     model: Any = loaded.base_model
-    peft = getattr(loaded.model, "active_peft_config", None)
-    if peft is not None and peft.is_prompt_learning:
-        raise UnsupportedModelError(f"{peft.peft_type.value} adapters put virtual tokens before the prompt")
     if not model._can_set_attn_implementation():
         raise UnsupportedModelError(f"{type(model).__name__} doesn't attend through transformers' attention interface")
     inner = [child for child in model.children() if isinstance(child, PreTrainedModel)]

@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import set_seed
 
-from sft.adapters import attach
 from sft.adapters.adalora import AdaLora
 from sft.config.schema import MethodConfig
 from sft.errors import SftError, TrainingError
 from sft.initialization.initializers import initializer_registry
 from sft.prompting.labelled import LabelledIds
 from sft.training.arguments import trainer_config
+from sft.training.attach import attach
 from sft.training.train import TrainingSummary, train_adapter
 from tests.fakes import make_config
 from tests.tiny_models import tiny_loaded

@@ -12,13 +12,14 @@ import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
 
-from sft.adapters import adapter_registry, attach
+from sft.adapters import adapter_registry
 from sft.adapters.experimental import REFUSED
 from sft.config.peft_source import peft_methods
 from sft.config.schema import MethodConfig
 from sft.models.load import LoadedModel
 from sft.prompting.build import TrainingSequence
 from sft.training.arguments import trainer_config
+from sft.training.attach import attach
 from sft.training.output import save_trained
 from sft.training.train import TrainingSummary, train_adapter
 from tests.fakes import make_config

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from sft.adapters import attach
 from sft.config.schema import MethodConfig
 from sft.errors import SftError
 from sft.training.arguments import trainer_config
+from sft.training.attach import attach
 from sft.training.train import train_adapter
 from tests.fakes import make_config
 from tests.tiny_models import tiny_loaded

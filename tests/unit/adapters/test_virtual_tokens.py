@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from sft.adapters import attach
 from sft.config.schema import MethodConfig
 from sft.errors import ModelError
 from sft.inference.label_scorer import LabelScorer
 from sft.models.load import LoadedModel
 from sft.pipeline.endpoints import run_experiment
 from sft.training.arguments import trainer_config
+from sft.training.attach import attach
 from sft.training.train import train_adapter
 from tests.fakes import labelled_rows, make_config
 from tests.label_scoring import prompts_of
@@ -69,7 +69,7 @@ def test_labels_are_scored_as_by_the_model_given_the_vectors_by_hand(method: str
     np.testing.assert_allclose(scorer.score(prompts, None).log_probs, expected, atol=1e-4)
     report = scorer.report()
     assert report["engine"] == "naive"
-    assert "puts vectors of its own before every prompt" in report["rejected"]["tree"]
+    assert "puts virtual tokens before the prompt" in report["rejected"]["tree"]
 
 
 @pytest.mark.parametrize("engine", ["tree", "cache", "cache_stepwise"])

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sft.adapters.base import AdapterMethod, adapter_registry
-from sft.adapters.experimental import REFUSED
+from sft.adapters import AdapterMethod, method_of
 from sft.config.schema import MethodConfig
 from sft.errors import SftError
-
-if TYPE_CHECKING:
-    from sft.initialization.apply import Initialized
-    from sft.initialization.residual import Residual
-    from sft.prompting.labelled import LabelledIds
+from sft.initialization.apply import Initialized, initialize
+from sft.initialization.initializers.base import initializer_registry, parameters_of
+from sft.initialization.measurements import Measurements
+from sft.initialization.residual import Residual
+from sft.prompting.labelled import LabelledIds
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +33,6 @@ class AttachedAdapter:
 
     def start(self) -> None:
         """Freeze the first factors as they are, in the dtype that training gives them."""
-        from sft.initialization.residual import Residual
-
         if self.initialized is not None and self.initialized.has_residual:
             self._residuals = [Residual.of(factors) for factors in self.method.factors(self.model)]
 
@@ -52,22 +49,11 @@ class AttachedAdapter:
         self.method.after_training(self.model)
 
 
-def method_of(adapter: MethodConfig) -> AdapterMethod:
-    """A fresh method for one training. Raises `SftError` for a name that can't be trained here."""
-    if adapter.method in REFUSED and adapter.method not in adapter_registry:
-        raise SftError(f"adapter.method: {adapter.method!r} can't be trained here: {REFUSED[adapter.method]}")
-    return adapter_registry[adapter.method]()
-
-
 def attach(model: Any, adapter: MethodConfig, *, rows: Sequence[LabelledIds] = (), seed: int = 0) -> AttachedAdapter:
     """Put the adapter on the model. Random numbers of PEFT come from torch's global generator.
 
     rows: the training shots, for initialisations that look at data. seed: for those that draw.
     """
-    from sft.initialization.apply import initialize
-    from sft.initialization.initializers.base import initializer_registry, parameters_of
-    from sft.initialization.measurements import Measurements
-
     method = method_of(adapter)
     if method.experimental:
         logger.warning("the adapter %r is experimental: it is known to train, and no more", adapter.method)
