@@ -19,6 +19,7 @@ _EXPORTS = {
     "evaluate": "sft.pipeline.endpoints",
     "load_config": "sft.api",
     "load_configs": "sft.api",
+    "merge_model": "sft.pipeline.merge",
     "predict": "sft.pipeline.predict",
     "read_record": "sft.records",
     "run_experiment": "sft.pipeline.endpoints",
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "load_config",
     "load_configs",
+    "merge_model",
     "predict",
     "read_record",
     "run_experiment",
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from sft.config.schema import ExperimentConfig
     from sft.errors import SftError
     from sft.pipeline.endpoints import evaluate, run_experiment, train
+    from sft.pipeline.merge import merge_model
     from sft.pipeline.predict import predict
     from sft.records import RunRecord, read_record
 

@@ -28,6 +28,8 @@ config_app = typer.Typer(help="Look at configs without running anything.", no_ar
 app.add_typer(config_app, name="config")
 results_app = typer.Typer(help="Work on the results of finished runs.", no_args_is_help=True)
 app.add_typer(results_app, name="results")
+model_app = typer.Typer(help="Work on trained models.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A .json or .jsonnet file.")]
 Override = Annotated[
@@ -42,7 +44,8 @@ Imports = Annotated[
 ResultsPath = Annotated[Path, typer.Option("--results-path", help="Folder of results.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, no warnings.")]
 Checkpoint = Annotated[
-    str | None, typer.Option("--checkpoint", metavar="DIR", help="A trained adapter to use instead of the bare model.")
+    str | None,
+    typer.Option("--checkpoint", metavar="DIR", help="What `train` wrote, to use instead of the bare model."),
 ]
 
 _USER_ERROR, _FAILED_RUNS, _INTERRUPTED = 2, 1, 130
@@ -87,7 +90,7 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train an adapter on the shots and save it to training.trainer_args.output_dir.
+    """Train an adapter (or the model itself) on the shots and save it to training.trainer_args.output_dir.
 
     Example: sft train etc/configs/json/tweet_sentiment_qwen.json -o dataset.shots=8
     """
@@ -268,6 +271,29 @@ def results_calibrate(
     _print_table(done.table)
     places = sorted({str(folder.parent) for folder in done.folders})
     print(f"new records: {len(done.folders)}" + (f", in {', '.join(places)}" if places else ""))
+
+
+@model_app.command("merge")
+def model_merge(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A folder with a trained adapter.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    results_path: Annotated[
+        Path, typer.Option("--results-path", help="Folder of results, for the metrics of runs with this adapter.")
+    ] = Path("results"),
+    overwrite: Annotated[bool, typer.Option(help="Write into a folder that isn't empty.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Merge an adapter into its base, check that outputs are the same, and write a plain Hugging Face folder.
+
+    Example: sft model merge outputs/my-adapter outputs/my-model
+    """
+    _set_up_output(quiet)
+    from sft.pipeline.merge import merge_model
+
+    merged = merge_model(checkpoint, out, results_path=results_path, overwrite=overwrite)
+    print(f"merged in float32 (difference {merged.difference:.1e}), written in {merged.dtype} ({merged.rounded:.1e})")
+    print(f"metrics of: {', '.join(merged.metrics_of) or f'no run in {results_path}'}")
+    print(merged.folder)
 
 
 def _load(config: Path, override: list[str] | None, seed: int | None, imports: list[str] | None, endpoint: str) -> Any:

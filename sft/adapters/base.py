@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sft.config.schema import MethodConfig
-from sft.errors import SftError
+from sft.errors import Problem, SftError
 from sft.registry import Registry
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sft.initialization.factors import LowRankFactors
     from sft.initialization.residual import Residual
 
@@ -17,10 +19,25 @@ if TYPE_CHECKING:
 class AdapterMethod:
     """How one kind of trainable parts gets on a model. A new one overrides `wrap`, and what else differs.
 
-    One object serves one training. experimental: known to train, and no more.
+    One object serves one training. experimental: known to train, and no more. starts_at_base: whether it is promised
+    that the first output is the base model's. can_resume: whether a training goes on from a trainer's checkpoint.
+    recomputes: whether activations may be computed again in the backward pass (gradient checkpointing). changes_base:
+    whether the base model's own weights are what is trained.
     """
 
     experimental = False
+    starts_at_base = True
+    can_resume = True
+    recomputes = True
+    changes_base = False
+
+    @classmethod
+    def problems(cls, args: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with `adapter.args` (keys relative to them), found without importing torch.
+
+        Names of arguments that PEFT takes are checked elsewhere already.
+        """
+        return []
 
     def wrap(self, model: Any, args: Mapping[str, Any]) -> Any:
         """The model with the adapter on it.
@@ -29,6 +46,10 @@ class AdapterMethod:
         caller seeds. Raises `SftError` for arguments that the method refuses.
         """
         raise NotImplementedError
+
+    def virtual_tokens(self, args: Mapping[str, Any]) -> int:
+        """Positions that the adapter takes from every sequence."""
+        return 0
 
     def initialization(self, args: Mapping[str, Any]) -> MethodConfig | None:
         """The entry of `initializer_registry` that the arguments name, None where PEFT initialises by itself."""
@@ -45,6 +66,19 @@ class AdapterMethod:
     def fold(self, model: Any, residuals: list[Residual]) -> None:
         """Make residuals part of the trained adapter, so that it fits the original base model."""
         raise NotImplementedError
+
+    def before_training(self, model: Any, steps: int) -> None:
+        """Called when the number of optimizer steps is known."""
+
+    def penalty(self, model: Any) -> Tensor | None:
+        """What is added to the loss of an optimizer step."""
+        return None
+
+    def after_step(self, model: Any, step: int) -> None:
+        """Called after the optimizer's step (1, 2, …), while the gradients are still there."""
+
+    def after_training(self, model: Any) -> None:
+        """Bring the trained model into the form that it will have when it is loaded again."""
 
 
 def refused(method: str, error: Exception) -> NoReturn:

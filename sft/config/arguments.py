@@ -1,6 +1,6 @@
 """The names of arguments that a config passes through to other libraries, read from their source without importing it.
 
-Importing PEFT, TRL or transformers takes seconds, and a typo in `lora` should be found before that. The libraries'
+Importing TRL or transformers takes seconds, and a typo in `trainer_args` should be found before that. The libraries'
 classes are plain Python files, so their fields are read with `ast`. Values are checked by the libraries when a run
 starts.
 """
@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from sft.config.dataclass_source import field_names
 from sft.errors import MissingPackageError
 
 
@@ -24,11 +25,6 @@ class ClassSource(NamedTuple):
     name: str
 
 
-_LORA = (
-    ClassSource("peft", "tuners/lora/config.py", "LoraConfig"),
-    ClassSource("peft", "config.py", "PeftConfig"),
-    ClassSource("peft", "config.py", "PeftConfigMixin"),
-)
 _SFT = (
     ClassSource("trl", "trainer/sft_config.py", "SFTConfig"),
     ClassSource("trl", "trainer/base_config.py", "_BaseConfig"),
@@ -39,15 +35,13 @@ _GENERATION_FILE = ("transformers", "generation/configuration_utils.py")
 
 
 @cache
-def lora_arguments() -> frozenset[str]:
-    """Fields of the installed PEFT's `LoraConfig`."""
-    return _dataclass_fields(_LORA)
-
-
-@cache
 def lora_initializations() -> frozenset[str]:
     """The names that the installed PEFT's `init_lora_weights` is declared to take."""
-    fields = {ast.unparse(n.target): n for n in _class(*_LORA[0]).body if isinstance(n, ast.AnnAssign)}
+    fields = {
+        ast.unparse(n.target): n
+        for n in _class("peft", "tuners/lora/config.py", "LoraConfig").body
+        if isinstance(n, ast.AnnAssign)
+    }
     parts = ast.walk(fields["init_lora_weights"].annotation)
     return frozenset(part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
@@ -90,20 +84,7 @@ def _init_arguments(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> fro
 
 
 def _dataclass_fields(sources: tuple[ClassSource, ...]) -> frozenset[str]:
-    names: set[str] = set()
-    for source in sources:
-        for node in _class(*source).body:
-            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-                continue
-            if "ClassVar" not in ast.unparse(node.annotation) and not _is_init_false(node.value):
-                names.add(node.target.id)
-    return frozenset(names)
-
-
-def _is_init_false(value: ast.expr | None) -> bool:
-    """Whether a field is written `field(init=False)`: such a field is no argument."""
-    keywords = value.keywords if isinstance(value, ast.Call) else []
-    return any(k.arg == "init" and isinstance(k.value, ast.Constant) and k.value.value is False for k in keywords)
+    return frozenset[str]().union(*(field_names(_class(*source)) for source in sources))
 
 
 def _popped_keys(function: ast.FunctionDef) -> set[str]:

@@ -6,7 +6,8 @@ import string
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sft.config.arguments import generation_arguments, lora_arguments, quantization_classes, trainer_arguments
+from sft.config.arguments import generation_arguments, quantization_classes, trainer_arguments
+from sft.config.peft_source import peft_arguments, peft_methods
 from sft.config.schema import ExperimentConfig, InferenceConfig
 from sft.errors import Problem
 from sft.registry import unknown_name_fix
@@ -69,10 +70,11 @@ def _check_adapter(config: ExperimentConfig) -> list[Problem]:
         same = config.adapter.method == "lora" and config.adapter.args == config.lora
         if not same:
             problems.append(Problem("adapter", "given together with a different `lora`", "keep one of the two"))
-    if config.lora is not None:
-        problems += _unknown_names(config.lora, lora_arguments(), "lora", "argument of PEFT's LoraConfig")
-    elif config.adapter is not None and config.adapter.method == "lora":
-        problems += _unknown_names(config.adapter.args, lora_arguments(), "adapter.args", "argument of LoraConfig")
+    spec = config.adapter_spec
+    if spec is not None and spec.method in peft_methods():
+        key = "lora" if config.adapter is None else "adapter.args"
+        what = f"argument of PEFT's {peft_methods()[spec.method]}"
+        problems += _unknown_names(spec.args, peft_arguments(spec.method), key, what)
     return problems
 
 

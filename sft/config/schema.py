@@ -223,7 +223,8 @@ class ExperimentConfig(Section):
     prompting: PromptingConfig
     lora: JsonDict | None = Field(default=None, description="Arguments of PEFT's `LoraConfig`.")
     adapter: MethodConfig | None = Field(
-        default=None, description="The long form of `lora`, which is {method: 'lora', args: …}."
+        default=None,
+        description="What is trained (docs/adapters.md). `lora` is the short form of {method: 'lora', args: …}.",
     )
     training: TrainingConfig | None = None
     inference: InferenceConfig | None = None

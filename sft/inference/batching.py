@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from types import TracebackType
 from typing import Literal, TypeVar
 
@@ -112,10 +113,18 @@ def run_in_batches(
     batch_size: BatchSize,
     device: torch.device,
     description: str,
+    unpadded: bool = False,
 ) -> None:
-    """One list of padded rows, with limits for `auto` that depend on the device."""
+    """One list of padded rows, with limits for `auto` that depend on the device.
+
+    unpadded: only rows of one length share a batch.
+    """
     tokens = _AUTO_TOKENS_PER_BATCH.get(device.type, 4_096)
     with BatchRunner(
         batch_size, tokens=tokens, rows=_AUTO_MAX_ROWS, total=len(items), description=description
     ) as runner:
-        runner.run(items, work, tokens=padded, length=length)
+        if not unpadded:
+            runner.run(items, work, tokens=padded, length=length)
+            return
+        for _, group in groupby(sorted(items, key=length, reverse=True), key=length):
+            runner.run(list(group), work, tokens=padded, length=length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -70,6 +71,8 @@ class Generator:
                     batch_size=self._batch_size,
                     device=self._loaded.device,
                     description="generating answers",
+                    # Padding between an adapter's own vectors and the prompt shifts the prompt's positions (PEFT 0.21).
+                    unpadded=self._loaded.virtual_tokens > 0,
                 )
         except (TypeError, ValueError) as error:  # some values are checked where they are used
             raise _refused(error) from error
@@ -87,9 +90,13 @@ class Generator:
         for i, prompt in enumerate(prompts):
             ids[i, width - len(prompt) :] = torch.tensor(prompt)
             mask[i, width - len(prompt) :] = 1
-        outputs = self._loaded.model.generate(
-            input_ids=ids.to(device), attention_mask=mask.to(device), tokenizer=tokenizer
-        )
+        with warnings.catch_warnings():
+            # PEFT drops the positions that `generate` makes for prompts after an adapter's own vectors; without
+            # padding, the model counts the right ones.
+            warnings.filterwarnings("ignore", message="Position ids are not supported for parameter efficient tuning")
+            outputs = self._loaded.model.generate(
+                input_ids=ids.to(device), attention_mask=mask.to(device), tokenizer=tokenizer
+            )
         return [self._text(output[width:].tolist()) for output in outputs]
 
     def _text(self, ids: list[int]) -> str:

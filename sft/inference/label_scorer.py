@@ -15,7 +15,7 @@ from sft.common_start import common_start
 from sft.errors import ModelError, PromptError
 from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
-from sft.inference.engines import Engine, EngineOptions, engine_registry
+from sft.inference.engines import Engine, EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.label_tree import IntArray, LabelTree, label_tree
 from sft.inference.scores import LabelScores
 from sft.inference.shared_prefixes import ScoringRow, scoring_row
@@ -83,7 +83,10 @@ class LabelScorer:
 
     def _engine(self, name: str) -> Engine:
         if name not in self._engines:
-            self._engines[name] = engine_registry[name](self._loaded, self._options)
+            try:
+                self._engines[name] = engine_registry[name](self._loaded, self._options)
+            except UnsupportedModelError as error:
+                raise ModelError(f"inference.scorer: {name!r} can't score this model: {error}", "use auto") from error
         return self._engines[name]
 
     def _choose(self, rows: Sequence[ScoringRow]) -> EngineChoice:

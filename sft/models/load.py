@@ -48,6 +48,12 @@ class LoadedModel:
         return main_device() if device.type == "meta" else device
 
     @property
+    def virtual_tokens(self) -> int:
+        """Positions that the adapter's own vectors take before every prompt, which only the whole model puts there."""
+        config: Any = self.model.active_peft_config if hasattr(self.model, "active_peft_config") else None
+        return int(config.num_virtual_tokens) if getattr(config, "is_prompt_learning", False) else 0
+
+    @property
     def base_model(self) -> Any:
         """The transformers model, inside a PEFT wrapper where there is one."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
@@ -122,7 +128,7 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
     keep_soft_capping(model)
     if source.adapter is not None:
         with only_our_output():
-            model = _with_adapter(model, source)
+            model = put_adapter(model, source)
     model.eval()
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return LoadedModel(model, tokenizer, source, positions, quantization)
@@ -202,7 +208,8 @@ def _offload_folder() -> str:
     return _temporary.enter_context(tempfile.TemporaryDirectory(prefix="sft-offload-"))
 
 
-def _with_adapter(model: Any, source: ModelSource) -> Any:
+def put_adapter(model: Any, source: ModelSource) -> Any:
+    """The base model with the adapter of `source` on it. Raises `ModelError` where it doesn't fit."""
     from peft import PeftModel
 
     # PEFT would distribute an offloaded model anew, and for that write a copy of it into the working directory.
@@ -211,6 +218,8 @@ def _with_adapter(model: Any, source: ModelSource) -> Any:
         with warnings.catch_warnings():
             # Only a warning for PEFT, but layers without their trained weights would silently stay as the base's.
             warnings.filterwarnings("error", message="Found missing adapter keys")
+            # AdaLoRA's `rank_pattern` isn't LoRA's, and PEFT 0.21 looks for modules of those names.
+            warnings.filterwarnings("ignore", message="The following rank_pattern keys did not match")
             wrapped = PeftModel.from_pretrained(model, str(source.adapter), low_cpu_mem_usage=placed is not None)
     except (ValueError, RuntimeError, KeyError, UserWarning) as error:
         raise ModelError(

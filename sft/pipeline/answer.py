@@ -46,9 +46,12 @@ class Answerer:
         self._encoder = TextEncoder(loaded.tokenizer)
         self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._config.prompting)
 
-    def training_builder(self, max_length: int | None) -> PromptBuilder:
-        """Prompts of training rows, of at most `max_length` tokens with their answers."""
-        return self._builder(max_length)
+    def training_builder(self, max_length: int | None, virtual_tokens: int = 0) -> PromptBuilder:
+        """Prompts of training rows, of at most `max_length` tokens with their answers.
+
+        virtual_tokens: positions that the adapter will take.
+        """
+        return self._builder(max_length, virtual_tokens)
 
     def answer(
         self, examples: Sequence[Example], *, also: Sequence[Needs] = (), shots: Sequence[ScoredInput] | None = None
@@ -74,8 +77,11 @@ class Answerer:
         )
         return answers
 
-    def _builder(self, limit: int | None) -> PromptBuilder:
-        limits = [value for value in (limit, self._loaded.max_positions) if value is not None]
+    def _builder(self, limit: int | None, virtual_tokens: int = 0) -> PromptBuilder:
+        positions = self._loaded.max_positions
+        if positions is not None:
+            positions -= max(virtual_tokens, self._loaded.virtual_tokens)
+        limits = [value for value in (limit, positions) if value is not None]
         prompting = self._config.prompting
         return PromptBuilder(self._encoder, self.format, prompting, self._prepared.labels, min(limits, default=None))
 

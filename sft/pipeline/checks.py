@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sft.adapters import adapter_registry
+from sft.adapters.experimental import REFUSED
 from sft.calibration import calibration_registry
 from sft.calibration.normalization import normalization_registry
 from sft.config.arguments import lora_initializations
@@ -26,8 +27,8 @@ _CALIBRATION = "inference.calibration"
 def check_registered_names(config: ExperimentConfig) -> list[Problem]:
     """Adapter, score normalisation, calibration and metrics: that they exist and take the arguments given."""
     problems = check_metrics(config.dataset.task_type, config.evaluation.metrics, config.evaluation.metric_args)
-    if config.adapter is not None:
-        problems += _check_name("adapter.method", config.adapter.method, adapter_registry)
+    if config.adapter_spec is not None:
+        problems += _check_adapter(config.adapter_spec, "lora" if config.adapter is None else "adapter.args")
     problems += _check_initialization(config)
     inference = config.inference_or_default
     problems += _check_name("inference.score_normalization", inference.score_normalization, normalization_registry)
@@ -98,6 +99,17 @@ def _check_args(
             problems.append(Problem(f"{key}.{name}", f"no argument of {owner}", unknown_name_fix(name, known)))
         else:
             problems += _check_value(f"{key}.{name}", value, hints[name])
+    return problems
+
+
+def _check_adapter(spec: MethodConfig, key: str) -> list[Problem]:
+    """key: of the arguments. Names of PEFT's arguments are checked with the rest of the config."""
+    if spec.method in REFUSED and spec.method not in adapter_registry:
+        return [Problem("adapter.method", f"{spec.method!r} can't be trained here: {REFUSED[spec.method]}")]
+    problems = _check_name("adapter.method", spec.method, adapter_registry)
+    if not problems:
+        found = adapter_registry[spec.method].problems(spec.args)
+        problems = [problem._replace(key=f"{key}.{problem.key}") for problem in found]
     return problems
 
 

@@ -19,7 +19,7 @@ from sft.errors import ModelError, SftError, TrainingError
 from sft.evaluation.baselines import classification_baselines
 from sft.evaluation.metrics import compute_metrics
 from sft.models.load import LoadedModel
-from sft.models.source import ADAPTER_CONFIG, ModelSource, adapter_fingerprint, find_model
+from sft.models.source import ADAPTER_CONFIG, MODEL_CONFIG, ModelSource, find_model
 from sft.pipeline.answer import Answerer
 from sft.pipeline.answers import Answers
 from sft.pipeline.model import load, train_on_pool
@@ -32,7 +32,7 @@ from sft.pipeline.support import ALWAYS_STORED
 from sft.progress import hush_libraries
 from sft.records import RunRecord, write_items, write_record, write_support
 from sft.training.arguments import trainer_config
-from sft.training.output import claim_output_dir, last_checkpoint, save_adapter
+from sft.training.output import claim_output_dir, last_checkpoint, save_trained
 from sft.training.train import TrainingSummary
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ class Run(NamedTuple):
 
 
 def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = False) -> Trained:
-    """Train an adapter on the shots and save it, with tokenizer, chat template and config, into `output_dir`.
+    """Train an adapter (or the whole model) on the shots and save it, with tokenizer, chat template and config, into
+    `output_dir`.
 
     resume: go on from the last checkpoint in `output_dir`. overwrite: write into a folder that something else filled.
     """
@@ -69,7 +70,7 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     if not config.has_shots:
         raise TrainingError("there is no row to train on: dataset.shots is 0", "raise dataset.shots")
     prepared = prepare(config)
-    run_id = prepared.run_id(trains=True)
+    run_id = prepared.run_id(trains=True, checkpoint_fingerprint=source.fingerprint())
     claim_output_dir(folder, run_id, config.model_dump(mode="json"), overwrite=overwrite)
     args = trainer_config(config, folder, keep_checkpoints=True)
     checkpoint = last_checkpoint(folder) if resume else None
@@ -77,7 +78,7 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
         logger.warning("--resume: there is no checkpoint in %s; training starts from the beginning", folder)
     loaded = load(config, source)
     summary = train_on_pool(prepared, loaded, args, resume_from=checkpoint).summary
-    save_adapter(loaded, folder)
+    save_trained(loaded, folder)
     return Trained(folder, run_id, summary)
 
 
@@ -92,7 +93,8 @@ def evaluate(config: ExperimentConfig, results_path: str | Path, *, checkpoint: 
 class Started(NamedTuple):
     """A run whose data is loaded and whose folder exists; no model yet.
 
-    adapter_fingerprint: of the trained adapter that is evaluated. shots: how they will be scored, if they will.
+    adapter_fingerprint: of the trained adapter, or fully trained weights, that are evaluated. shots: how they will be
+    scored, if they will.
     """
 
     prepared: Prepared
@@ -132,7 +134,7 @@ def start(
         with log.stage("data"):
             prepared = prepare(config)
         shots = plan_shots(prepared, source, trains=trains)
-    fingerprint = None if source.adapter is None else adapter_fingerprint(source.adapter)
+    fingerprint = source.fingerprint()
     run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
     folder = make_folder(results_path / f"{slug(config)}-{run_id}", "--results-path")
     return Started(prepared, source, fingerprint, shots, run_id, folder, log, name)
@@ -155,7 +157,7 @@ def complete(started: Started) -> Run:
             with started.log.stage("training"):
                 trained = train_on_pool(started.prepared, loaded, args)
         if output_dir is not None:
-            save_adapter(loaded, output_dir)
+            save_trained(loaded, output_dir)
         return _evaluate(started, loaded, shots, training={**dataclasses.asdict(trained.summary), **trained.prompts})
 
 
@@ -246,12 +248,11 @@ def _load_timed(started: Started) -> LoadedModel:
 
 def _warn_of_unused_adapter(config: ExperimentConfig, source: ModelSource) -> None:
     trained = _output_dir(config)
-    if trained is None or not (trained / ADAPTER_CONFIG).exists():
+    if trained is None or not any((trained / name).exists() for name in (ADAPTER_CONFIG, MODEL_CONFIG)):
         return
-    if source.adapter is None or not source.adapter.samefile(trained):
-        logger.warning(
-            "%s holds a trained adapter that is not used here; to use it, pass --checkpoint %s", trained, trained
-        )
+    if source.trained is None or not source.trained.samefile(trained):
+        what = "a trained adapter that is" if (trained / ADAPTER_CONFIG).exists() else "trained weights that are"
+        logger.warning("%s holds %s not used here; to use it, pass --checkpoint %s", trained, what, trained)
 
 
 def _output_dir(config: ExperimentConfig) -> Path | None:

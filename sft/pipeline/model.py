@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sft.adapters import method_of
 from sft.config.schema import ExperimentConfig
 from sft.models.load import LoadedModel, load_model
 from sft.models.source import ModelSource
@@ -38,7 +39,8 @@ def train_on_pool(
     """
     adapter = prepared.config.adapter_spec
     assert adapter is not None
-    builder = Answerer(prepared, loaded).training_builder(args.max_length)
+    virtual_tokens = method_of(adapter).virtual_tokens(adapter.args)
+    builder = Answerer(prepared, loaded).training_builder(args.max_length, virtual_tokens)
     shown = prepared.training_examples()
     sequences = training_sequences(prepared.pool, shown, builder)
     warning = builder.counts.warning(stage)

@@ -85,9 +85,9 @@ class _Obstacle(NamedTuple):
 
 def _obstacle(prepared: Prepared, source: ModelSource, trains: bool) -> _Obstacle | None:
     assert prepared.labels is not None
-    if source.adapter is not None:
+    if source.trained is not None:
         return _Obstacle(
-            f"it can't be known which rows the adapter {str(source.adapter)!r} was trained on",
+            f"it can't be known which rows {str(source.trained)!r} was trained on",
             "train and evaluate in one run, with `run-experiment`",
         )
     if not prepared.pool:

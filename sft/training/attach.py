@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
-from sft.adapters.base import AdapterMethod, adapter_registry
+from sft.adapters import AdapterMethod, method_of
 from sft.config.schema import MethodConfig
 from sft.errors import SftError
 from sft.initialization.apply import Initialized, initialize
@@ -13,6 +14,8 @@ from sft.initialization.initializers.base import initializer_registry, parameter
 from sft.initialization.measurements import Measurements
 from sft.initialization.residual import Residual
 from sft.prompting.labelled import LabelledIds
+
+logger = logging.getLogger(__name__)
 
 
 class AttachedAdapter:
@@ -34,12 +37,16 @@ class AttachedAdapter:
             self._residuals = [Residual.of(factors) for factors in self.method.factors(self.model)]
 
     def finish(self) -> None:
-        """Make the residuals part of the adapter: the model gives the same outputs, on an untouched base."""
+        """Make the residuals part of the adapter: the model gives the same outputs, on an untouched base.
+
+        Then whatever else brings the model into the form in which it is loaded again.
+        """
         for residual in self._residuals:
             residual.remove()
         if self._residuals:
             self.method.fold(self.model, self._residuals)
             self._residuals = []
+        self.method.after_training(self.model)
 
 
 def attach(model: Any, adapter: MethodConfig, *, rows: Sequence[LabelledIds] = (), seed: int = 0) -> AttachedAdapter:
@@ -47,7 +54,9 @@ def attach(model: Any, adapter: MethodConfig, *, rows: Sequence[LabelledIds] = (
 
     rows: the training shots, for initialisations that look at data. seed: for those that draw.
     """
-    method = adapter_registry[adapter.method]()
+    method = method_of(adapter)
+    if method.experimental:
+        logger.warning("the adapter %r is experimental: it is known to train, and no more", adapter.method)
     wrapped = method.wrap(model, adapter.args)
     spec = method.initialization(adapter.args)
     if spec is None:

@@ -1,4 +1,4 @@
-"""The folder that `train` writes: an adapter that plain PEFT and vLLM load, and what it takes to tell whose it is."""
+"""The folder that `train` writes: what plain PEFT, transformers and vLLM load, and what tells whose it is."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sft.errors import SftError
-from sft.models.source import ADAPTER_CONFIG
+from sft.models.source import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MARKER
 from sft.records import write_json
 
 if TYPE_CHECKING:
     from sft.models.load import LoadedModel
-
-MARKER = "sft_config.json"
 
 
 def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overwrite: bool) -> None:
@@ -46,6 +44,17 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The newest `checkpoint-<step>` that the trainer finished writing."""
     finished = [found for found in _checkpoints(folder) if (found.path / "trainer_state.json").exists()]
     return max(finished).path if finished else None
+
+
+def save_trained(loaded: LoadedModel, folder: Path) -> None:
+    """What was trained: the adapter, or the complete model where its own weights were."""
+    if hasattr(loaded.model, "peft_config"):
+        save_adapter(loaded, folder)
+        return
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):  # of an earlier training, and read before the model
+        (folder / name).unlink(missing_ok=True)
+    loaded.model.save_pretrained(str(folder))
+    loaded.tokenizer.save_pretrained(str(folder))
 
 
 def save_adapter(loaded: LoadedModel, folder: Path) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 
+from sft.adapters import method_of
 from sft.config.schema import MethodConfig
 from sft.errors import TrainingError
 from sft.models.load import LoadedModel, only_our_output
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
 from sft.prompting.labelled import IGNORED, LabelledIds
-from sft.training.attach import attach
+from sft.training.attach import AttachedAdapter, attach
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.sequences import as_dataset, loss_labels
 
@@ -65,7 +66,6 @@ def train_adapter(
     Raises `TrainingError` where the loss would be over no token or stops being a number.
     """
     from transformers import PrinterCallback, set_seed
-    from trl import SFTTrainer
 
     _check_packing(args, loaded)
     if any(parameter.is_meta for parameter in loaded.model.parameters()):
@@ -73,6 +73,14 @@ def train_adapter(
             "training needs all weights in memory, and some are offloaded",
             "raise model.model_args.max_memory, or take a smaller or quantised model; predict and evaluate can offload",
         )
+    method = method_of(adapter)
+    if resume_from is not None and not method.can_resume:
+        raise TrainingError(
+            f"a training with the adapter {adapter.method!r} can't be resumed from a checkpoint",
+            "train without --resume",
+        )
+    if not method.recomputes:
+        _keep_activations(args, adapter.method)
     adapter = prepare_for_training(loaded, adapter)
     set_seed(args.seed)
     answers_only = args.completion_only_loss is not False
@@ -87,7 +95,9 @@ def train_adapter(
     dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:
-        trainer = SFTTrainer(model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer)
+        trainer = _trainer_class(attached)(
+            model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer
+        )
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise TrainingError(f"training.trainer_args: TRL refuses them: {error}") from error
     trainer.remove_callback(PrinterCallback)  # it prints the log to stdout, which is for results
@@ -95,6 +105,7 @@ def train_adapter(
     expected = sum(len(s.ids) - max(1, s.n_prompt if answers_only else 0) for s in sequences)
     if answer_tokens == 0 or (answer_tokens != expected and not args.packing):
         raise TrainingError(f"the loss would be over {answer_tokens} tokens instead of {expected}")
+    trainer.add_callback(_callback(attached))
     attached.start()
     started = time.perf_counter()
     output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
@@ -123,16 +134,64 @@ def train_adapter(
     )
 
 
+def _trainer_class(attached: AttachedAdapter) -> Any:
+    """TRL's trainer, with the adapter's penalty in the loss."""
+    from trl import SFTTrainer
+
+    class Trainer(SFTTrainer):  # type: ignore[misc]  # of no type here
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            penalty = attached.method.penalty(attached.model)
+            if penalty is None:
+                return result
+            # With a number of items, losses of accumulated batches are added up, and the penalty counts once.
+            parts = self.current_gradient_accumulation_steps if num_items_in_batch is not None else 1
+            loss, outputs = result if return_outputs else (result, None)
+            loss = loss + (penalty / parts).to(loss.device)
+            return (loss, outputs) if return_outputs else loss
+
+    return Trainer
+
+
+def _callback(attached: AttachedAdapter) -> Any:
+    """What tells the adapter's method how the training proceeds."""
+    from transformers import TrainerCallback
+
+    class Callback(TrainerCallback):  # type: ignore[misc]  # of no type here
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            attached.method.before_training(attached.model, state.max_steps)
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            attached.method.after_step(attached.model, state.global_step + 1)
+
+    return Callback()
+
+
+def _keep_activations(args: Any, method: str) -> None:
+    """Turn gradient checkpointing off, under both of its names."""
+    names = [name for name in ("gradient_checkpointing", "activation_checkpointing") if getattr(args, name, False)]
+    if names:
+        logger.info("%s works without gradient checkpointing only, which is turned off", method)
+    for name in names:
+        setattr(args, name, False)
+
+
 def _as_if_loaded(trainer: Any) -> Any:
     """The trained model as it would come back from disk, so that both give the same scores.
 
     That is without the trainer's autocast around `forward`, with adapter weights in float32 (TRL makes them 16-bit on
     quantised bases, PEFT 32-bit when it loads them), and in evaluation mode.
     """
+    from peft import PeftModel
     from peft.tuners.tuners_utils import cast_adapter_dtype
 
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    cast_adapter_dtype(model, "default")
+    if isinstance(model, PeftModel):
+        cast_adapter_dtype(model, "default")
+        if hasattr(model, "prompt_encoder"):
+            model.prompt_encoder.float()
     return model.eval()
 
 

@@ -36,6 +36,7 @@ HELP = [
     ["run-experiment", "--help"],
     ["config", "--help"],
     ["results", "calibrate", "--help"],
+    ["model", "merge", "--help"],
 ]
 
 
@@ -51,9 +52,9 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
         assert "pydantic" not in imported
 
 
-def test_help_names_the_five_endpoints_and_the_groups_of_configs_and_results() -> None:
+def test_help_names_the_five_endpoints_and_the_groups_of_configs_results_and_models() -> None:
     text = run("--help").stdout
-    for command in ("train", "predict", "evaluate", "run-experiment", "run-experiments", "config", "results"):
+    for command in ("train", "predict", "evaluate", "run-experiment", "run-experiments", "config", "results", "model"):
         assert re.search(rf"^\W*{command}\s", text, re.MULTILINE), command
 
 

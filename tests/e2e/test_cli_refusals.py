@@ -142,8 +142,10 @@ USAGE = [
     (["run-experiment", "nowhere.json"], "no such config: nowhere.json"),
     (["run-experiment", "config.json", "-o", "dataset.shots"], "is not of the form section.key=value"),
     (["run-experiment", "config.json", "-o", "dataset.shots=many"], 'dataset.shots: got "many": must be an integer'),
-    (["evaluate", "config.json", "--checkpoint", "data"], "--checkpoint 'data' holds no adapter_config.json"),
+    (["evaluate", "config.json", "--checkpoint", "data"], "--checkpoint 'data' holds neither adapter_config.json nor"),
     (["predict", "config.json", "--input", "nowhere.csv"], "--input: no file or folder 'nowhere.csv'"),
+    (["model", "merge", "data", "merged"], "'data' holds no adapter"),
+    (["model", "merge", "model", "merged"], "'model' holds complete weights, which need no merging"),
     (["config", "show", "config.json", "-o", "sed=1"], "sed: unknown key (fix: did you mean 'seed'?)"),
 ]
 

@@ -250,7 +250,7 @@ def test_an_adapter_of_which_nobody_knows_what_it_saw_is_refused(tmp_path: Path)
         lambda: evaluate(named, tmp_path / "results"),
         lambda: predict(config, tmp_path / "predictions.tsv", checkpoint=folder),
     ):
-        with pytest.raises(SftError, match=r"it can't be known which rows the adapter .* was trained on") as caught:
+        with pytest.raises(SftError, match=r"it can't be known which rows .* was trained on") as caught:
             attempt()
         assert "run-experiment" in (caught.value.hint or "")
 

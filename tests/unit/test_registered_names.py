@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sft.adapters import adapter_registry
+from sft.adapters.experimental import REFUSED
 from sft.calibration import calibration_registry
 from sft.calibration.normalization import normalization_registry
 from sft.pipeline.checks import check_registered_names
@@ -24,6 +26,11 @@ def initialization(value: Any) -> dict[str, Any]:
     return {"lora": {"r": 4, "init_lora_weights": value}}
 
 
+def adapter(method: str, args: dict[str, Any], key: str, text: str) -> tuple[dict[str, Any], str, str]:
+    """A refused adapter: the sections, the key of the problem below `adapter`, a part of its text."""
+    return {"lora": None, "adapter": {"method": method, "args": args}}, f"adapter.{key}", text
+
+
 ACCEPTED: list[dict[str, Any]] = [
     {},
     *(calibration(name) for name in sorted(calibration_registry)),
@@ -36,7 +43,6 @@ ACCEPTED: list[dict[str, Any]] = [
     {"evaluation": {"metrics": ["accuracy", "f1"]}},
     {"evaluation": {"metrics": []}},
     {"dataset": {"task_type": "generation"}, "evaluation": {"metrics": ["bleu"], "tokenizer_name": "gpt2"}},
-    {"lora": None, "adapter": {"method": "lora"}},
     *(
         initialization(name)
         for name in (True, False, "gaussian", "orthogonal", "pissa", "pissa_niter_4", "pca", "milora")
@@ -44,6 +50,9 @@ ACCEPTED: list[dict[str, Any]] = [
     initialization({"method": "pissa", "args": {"residual": False, "niter": 4}}),
     initialization({"method": "corda", "args": {"mode": "kpm"}}),
     initialization({"method": "eva"}),
+    *({"lora": None, "adapter": {"method": name}} for name in sorted(adapter_registry)),
+    {"lora": None, "adapter": {"method": "full", "args": {"train_modules": ["norm", "q_proj"], "keep_dtype": True}}},
+    {"lora": None, "adapter": {"method": "adalora", "args": {"init_r": 4, "target_r": 2}}},
 ]
 
 
@@ -79,6 +88,13 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (initialization({"method": "corda", "args": {"mode": "x"}}), "lora.init_lora_weights.args.mode", "'ipm' or 'kpm'"),
     (initialization({"method": "pissa", "args": {"residual": 1}}), "lora.init_lora_weights.args.residual", "must be"),
     (initialization(7), "lora.init_lora_weights", "must be"),
+    *(adapter(name, {}, "method", f"can't be trained here: {reason}") for name, reason in REFUSED.items()),
+    adapter("full", {"train_module": "x"}, "args.train_module", "did you mean 'train_modules'?"),
+    adapter("full", {"train_modules": "("}, "args.train_modules", "no regular expression"),
+    adapter("full", {"train_modules": 3}, "args.train_modules", "no regular expression"),
+    adapter("full", {"keep_dtype": 1}, "args.keep_dtype", "must be true or false"),
+    adapter("adalora", {"total_step": 10}, "args.total_step", "is the number of optimizer steps"),
+    adapter("adalora", {"target_r": 12}, "args.target_r", "must be below init_r (12)"),
 ]
 
 

@@ -44,4 +44,11 @@ class EngineMaker(Protocol):
     def __call__(self, loaded: LoadedModel, options: EngineOptions) -> Engine: ...
 
 
+def refuse_virtual_tokens(loaded: LoadedModel) -> None:
+    """For engines that run the transformers model itself, or continue its cache: PEFT would put the adapter's vectors
+    nowhere, or before every continuation."""
+    if loaded.virtual_tokens:
+        raise UnsupportedModelError("the adapter puts virtual tokens before the prompt")
+
+
 engine_registry: Registry[EngineMaker] = Registry("scoring engine")

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sft.inference.batching import BatchRunner, BatchSize, padded
-from sft.inference.engines.base import Engine, EngineOptions, UnsupportedModelError, engine_registry
+from sft.inference.engines.base import (
+    Engine,
+    EngineOptions,
+    UnsupportedModelError,
+    engine_registry,
+    refuse_virtual_tokens,
+)
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass, usable_bytes
 from sft.inference.shared_prefixes import ScoringRow
 from sft.models.load import LoadedModel
@@ -44,6 +50,7 @@ class _CachedEngine:
         self._batch_size: BatchSize = options.batch_size
         self._stepwise = stepwise
         self._model: Any = loaded.model
+        refuse_virtual_tokens(loaded)
         parameters = inspect.signature(loaded.base_model.forward).parameters
         self._cache_name = next((name for name in ("past_key_values", "cache_params") if name in parameters), None)
         if self._cache_name is None:

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 
 from sft.inference.batching import BatchRunner
 from sft.inference.compilation import CompiledLayers
-from sft.inference.engines.base import EngineOptions, UnsupportedModelError, engine_registry
+from sft.inference.engines.base import EngineOptions, UnsupportedModelError, engine_registry, refuse_virtual_tokens
 from sft.inference.label_tree import IntArray
 from sft.inference.language_head import LanguageHead
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
@@ -60,6 +60,7 @@ class TreeEngine:
         self._loaded = loaded
         self._options = options
         self._model = loaded.base_model
+        refuse_virtual_tokens(loaded)
         self._backbone = _backbone(loaded)
         self._n_layers = int(self._model.config.get_text_config().num_hidden_layers)
         self._head = LanguageHead(self._model)
@@ -201,9 +202,6 @@ class _Run:
 def _backbone(loaded: LoadedModel) -> Any:
     """The model without its language-model head."""
     model: Any = loaded.base_model
-    peft = getattr(loaded.model, "active_peft_config", None)
-    if peft is not None and peft.is_prompt_learning:
-        raise UnsupportedModelError(f"{peft.peft_type.value} adapters put virtual tokens before the prompt")
     if not model._can_set_attn_implementation():
         raise UnsupportedModelError(f"{type(model).__name__} doesn't attend through transformers' attention interface")
     inner = [child for child in model.children() if isinstance(child, PreTrainedModel)]

@@ -10,9 +10,11 @@ import peft
 import pytest
 import transformers
 import trl
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from transformers.utils import quantization_config
 
-from sft.config.arguments import generation_arguments, lora_arguments, quantization_classes, trainer_arguments
+from sft.config.arguments import generation_arguments, quantization_classes, trainer_arguments
+from sft.config.peft_source import peft_arguments, peft_methods
 from sft.errors import SftError
 from tests.fakes import make_config
 
@@ -34,8 +36,15 @@ def named_parameters(cls: type) -> set[str]:
     return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
 
 
-def test_lora_arguments_are_the_fields_of_the_installed_lora_config() -> None:
-    assert lora_arguments() == init_fields(peft.LoraConfig)
+def test_adapter_methods_are_those_that_the_installed_peft_registers() -> None:
+    assert len(PEFT_TYPE_TO_CONFIG_MAPPING) > 20
+    registered = {kind.value.lower(): cls.__name__ for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    assert peft_methods() == registered
+
+
+@pytest.mark.parametrize("kind", sorted(PEFT_TYPE_TO_CONFIG_MAPPING))
+def test_adapter_arguments_are_the_fields_of_the_methods_config_class(kind: str) -> None:
+    assert peft_arguments(kind.lower()) == init_fields(PEFT_TYPE_TO_CONFIG_MAPPING[kind])
 
 
 def test_trainer_arguments_are_the_fields_of_the_installed_sft_config() -> None:

@@ -25,6 +25,16 @@ TYPOS: list[tuple[dict[str, Any], str, str]] = [
         "adapter.args.lora_alfa",
         "did you mean 'lora_alpha'?",
     ),
+    (
+        {"lora": None, "adapter": {"method": "ia3", "args": {"feedforward_module": []}}},
+        "adapter.args.feedforward_module",
+        "no argument of PEFT's IA3Config",
+    ),
+    (
+        {"lora": None, "adapter": {"method": "prefix_tuning", "args": {"virtual_tokens": 4}}},
+        "adapter.args.virtual_tokens",
+        "did you mean 'num_virtual_tokens'?",
+    ),
     ({"lora": None, "adapter": {"metod": "lora", "method": "lora"}}, "adapter.metod", "did you mean 'method'?"),
     ({"lora": None, "adapter": {"method": "lorra"}}, "adapter.method", "did you mean 'lora'?"),
     (

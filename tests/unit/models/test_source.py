@@ -27,7 +27,8 @@ def adapter_folder(path: Path, base: str | None, weights: bytes = b"weights") ->
 
 
 def find(name: Path | str, checkpoint: Path | str | None = None) -> tuple[str, Path | None]:
-    return tuple(find_model(ModelConfig(name=str(name)), None if checkpoint is None else str(checkpoint)))
+    source = find_model(ModelConfig(name=str(name)), None if checkpoint is None else str(checkpoint))
+    return source.base, source.adapter
 
 
 def test_a_folder_with_a_config_is_a_base_model(tmp_path: Path) -> None:
@@ -86,8 +87,16 @@ def wrong_folders(tmp_path: Path) -> dict[str, tuple[str, str | None, str]]:
         "a file": (f"{tmp_path}/texts/novel.txt", None, "it is: a file"),
         "a path that isn't there": (f"{tmp_path}/nothing", None, "model.name: no file or folder"),
         "a near miss": (f"{tmp_path}/bsae", None, "holds: base, empty, lost, orphan, texts"),
-        "a checkpoint without an adapter": (str(base), f"{tmp_path}/texts", "holds no adapter_config.json"),
-        "a checkpoint that isn't there": (str(base), f"{tmp_path}/nothing", "holds no adapter_config.json"),
+        "a checkpoint without an adapter": (
+            str(base),
+            f"{tmp_path}/texts",
+            "holds neither adapter_config.json nor config.json",
+        ),
+        "a checkpoint that isn't there": (
+            str(base),
+            f"{tmp_path}/nothing",
+            "holds neither adapter_config.json nor config.json",
+        ),
         "an adapter without a base": (str(adapter_folder(tmp_path / "orphan", None)), None, "names no base model"),
         "an adapter whose base is gone": (
             str(adapter_folder(tmp_path / "lost", f"{tmp_path}/gone")),
@@ -121,3 +130,38 @@ def test_an_adapter_without_weights_is_an_error(tmp_path: Path) -> None:
     (folder / "adapter_model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"has no adapter_model\.safetensors"):
         adapter_fingerprint(folder)
+
+
+def full_folder(path: Path, base: str, weights: bytes = b"weights") -> Path:
+    """What `train` leaves of full fine-tuning."""
+    base_folder(path)
+    (path / "model.safetensors").write_bytes(weights)
+    (path / "sft_config.json").write_text(json.dumps({"config": {"model": {"name": base}}}), encoding="utf-8")
+    return path
+
+
+def test_fully_trained_weights_are_a_base_by_name_and_by_checkpoint(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = base_folder(tmp_path / "base")
+    full = full_folder(tmp_path / "full", str(base))
+    by_name = find_model(ModelConfig(name=str(full)))
+    by_checkpoint = find_model(ModelConfig(name=str(base)), str(full))
+    assert by_name == by_checkpoint == (str(full), None, full)
+    assert by_name.trained == full
+    assert not caplog.records
+    find_model(ModelConfig(name=str(base_folder(tmp_path / "other"))), str(full))
+    assert f"were trained from {base}, not from {tmp_path / 'other'}" in caplog.text
+
+
+def test_the_fingerprint_changes_with_whatever_was_trained(tmp_path: Path) -> None:
+    base = base_folder(tmp_path / "base")
+    full = [full_folder(tmp_path / f"full{i}", str(base), weights) for i, weights in enumerate((b"a", b"b", b"a"))]
+    on_base = adapter_folder(tmp_path / "on base", str(base))
+    on_full = [adapter_folder(tmp_path / f"on full{i}", str(folder)) for i, folder in enumerate(full)]
+    prints = [
+        find_model(ModelConfig(name=str(folder))).fingerprint() for folder in (base, *full, on_base, *on_full[:2])
+    ]
+    assert prints[0] is None
+    assert prints[1] == prints[3]
+    assert len(set(prints)) == len(prints) - 1
