@@ -53,10 +53,15 @@ class Support:
 
 
 class Adjusted(NamedTuple):
-    """New label scores [N, L], to be normalised by softmax; and what was fitted on the way, by name, for the record."""
+    """New label scores [N, L], to be normalised by softmax; and what was fitted on the way, by name, for the record.
+
+    warnings: what is doubtful about the fit. They are returned, not logged, so that a record knows which are this
+    method's.
+    """
 
     scores: Scores
     fitted: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 class Calibration(Protocol):

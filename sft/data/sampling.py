@@ -74,8 +74,8 @@ class InContextExamples:
     per_group: examples per label (in total for generation). Every prompt of a run shows the same number of each label,
     so that the number says nothing about a training row's own label: for training rows (of which the shots that a
     calibration learns from are a kind), which are never shown to themselves, a label with no row to spare is shown once
-    less to all of them. The last example stands nearest to the query. Fewer rows than asked for: all are used, with a
-    warning.
+    less to all of them. The last example stands nearest to the query. Fewer rows than asked for: all are used, and
+    `warnings` says so.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class InContextExamples:
         self._position = {example.row: i for i, example in enumerate(_shuffled(pool, order))}
         spare = 1 if self._leaves_out else 0
         self.counts = {name: max(0, min(per_group, len(rows) - spare)) for name, rows in self._groups.items()}
-        for name, count in self.counts.items():
-            if count < per_group:
-                logger.warning(
-                    "%s prompts: %d in-context examples of %s, %d asked for (the pool has %d)",
-                    purpose, count, name, per_group, len(self._groups[name]),
-                )  # fmt: skip
+        self.warnings = [
+            f"{purpose} prompts: {count} in-context examples of {name}, {per_group} asked for (the pool has "
+            f"{len(self._groups[name])})"
+            for name, count in self.counts.items()
+            if count < per_group
+        ]
 
     def __len__(self) -> int:
         """In-context examples per prompt."""

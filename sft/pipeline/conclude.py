@@ -21,11 +21,16 @@ from sft.inference.scores import LabelScores, probabilities
 
 
 class Conclusion(NamedTuple):
-    """label_indices: [N]. probabilities: [N, L]. report: how they came about, for the record."""
+    """label_indices: [N]. probabilities: [N, L]. report: how they came about, for the record.
+
+    warnings: those of the calibration. Its report holds them too, because another calibration of the same scores
+    leaves others.
+    """
 
     label_indices: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     report: dict[str, Any]
+    warnings: tuple[str, ...]
 
 
 def needs_of(inference: InferenceConfig) -> list[Needs]:
@@ -35,6 +40,11 @@ def needs_of(inference: InferenceConfig) -> list[Needs]:
     if inference.calibration is not None:
         needs.append(make_calibration(inference.calibration).needs)
     return needs
+
+
+def scores_shots(inference: InferenceConfig) -> bool:
+    """Whether a run with this config scores its shots, if it can."""
+    return inference.score_shots or any(needs.shots for needs in needs_of(inference))
 
 
 def make_calibration(spec: MethodConfig) -> Calibration:
@@ -58,18 +68,20 @@ def conclude(
     beside = support.select(normalization.needs, test_rows)
     reference = Reference(labels.verbalisations, beside.premise, beside.content_free)
     report: dict[str, Any] = {"score_normalization": inference.score_normalization, "calibration": None}
+    warnings: tuple[str, ...] = ()
     with np.errstate(invalid="ignore"):  # minus infinity less minus infinity, which is told below
         adjusted = normalization.normalize(scores, reference)
         if inference.calibration is not None:
             calibration = make_calibration(inference.calibration)
             seen = _normalized(support.select(calibration.needs, test_rows), normalization, reference)
-            adjusted, fitted = calibration.adjust(adjusted, seen)
+            adjusted, fitted, warnings = calibration.adjust(adjusted, seen)
             report["calibration"] = {
                 **inference.calibration.model_dump(),
                 "transductive": calibration.transductive,
                 "fitted": dict(fitted),
                 "labelled_inputs": len(seen.shots),
                 "unlabelled_inputs": _unlabelled_inputs(calibration, len(test_rows), len(seen.unlabelled)),
+                "warnings": list(warnings),
             }
     if not np.isfinite(adjusted.max(axis=1)).all():
         raise ModelError(
@@ -77,7 +89,7 @@ def conclude(
             "every label after a test row",
             "use another inference.calibration, score_normalization or label_end",
         )
-    return Conclusion(adjusted.argmax(axis=1), probabilities(adjusted), report)
+    return Conclusion(adjusted.argmax(axis=1), probabilities(adjusted), report, warnings)
 
 
 def _normalized(raw: RawSupport, normalization: Normalization, reference: Reference) -> Support:

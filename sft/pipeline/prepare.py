@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,8 @@ from sft.data.load import fingerprint, load_task, load_unlabelled
 from sft.data.random_words import random_word_inputs
 from sft.data.sampling import InContextExamples, label_pool, select_test
 from sft.pipeline.conclude import needs_of
+
+logger = logging.getLogger(__name__)
 
 
 class UnlabelledFile(NamedTuple):
@@ -50,14 +53,17 @@ class Prepared:
 
     def training_examples(self) -> InContextExamples:
         """The in-context examples of training prompts."""
-        return self._in_context(self.config.training.icl_examples if self.config.training else 0, "training")
+        return _warned(self._in_context(self.config.training.icl_examples if self.config.training else 0, "training"))
 
     def inference_examples(self) -> InContextExamples:
         """The in-context examples of test prompts."""
-        return self._in_context(self.config.inference_or_default.icl_examples, "inference")
+        return _warned(self._in_context(self.config.inference_or_default.icl_examples, "inference"))
 
     def calibration_examples(self) -> InContextExamples:
-        """The in-context examples of prompts of the shots themselves: as of test prompts, without the shot."""
+        """The in-context examples of prompts of the shots themselves: as of test prompts, without the shot.
+
+        Whoever plans to score the shots passes on what there is to warn of.
+        """
         return self._in_context(self.config.inference_or_default.icl_examples, "calibration")
 
     def random_inputs(self, count: int) -> list[dict[str, str]]:
@@ -114,6 +120,12 @@ def prepare(config: ExperimentConfig) -> Prepared:
         test=select_test(data.test, data.labels, config.dataset.max_n_test),
         unlabelled=_unlabelled(config),
     )
+
+
+def _warned(shown: InContextExamples) -> InContextExamples:
+    for warning in shown.warnings:
+        logger.warning("%s", warning)
+    return shown
 
 
 def _unlabelled(config: ExperimentConfig) -> UnlabelledFile | None:

@@ -149,6 +149,40 @@ def test_all_methods_are_applied_beside_the_run_and_shown_in_one_table(source: R
     assert [note for note in done.table.notes if "(batch, batch_adjustable)" in note]
 
 
+NARROW = {"method": "temperature", "args": {"lowest": 5, "highest": 6}}
+
+
+@pytest.mark.parametrize("run_it", [evaluate, run_experiment])
+def test_a_record_holds_the_warnings_of_its_own_calibration_only(
+    run_it: Callable[..., Run], home: Path, tmp_path: Path
+) -> None:
+    """The origin warns of its fit, and of the prompts of the shots, which a run without such a fit doesn't score."""
+
+    def fresh(calibration: dict[str, Any]) -> list[str]:
+        config = config_of(home, icl_examples=2, score_shots=False, calibration=calibration)
+        return sorted(run_it(config, tmp_path / calibration["method"]).record.warnings)
+
+    def made(folder: Path, calibration: dict[str, Any], target: str) -> Path:
+        args = calibration.get("args")
+        done = calibrate_results([folder], [calibration["method"]], args=args, results_path=tmp_path / target)
+        return done.folders[0]
+
+    config = config_of(home, icl_examples=2, score_shots=False, calibration=NARROW)
+    first = run_it(config, tmp_path / "results")
+    bound = [warning for warning in first.record.warnings if "which is a bound" in warning]
+    of_shots = first.record.inference["scored_shots"]["warnings"]
+    assert first.record.inference["calibration"]["warnings"] == bound
+    assert len(bound) == 1
+    assert of_shots
+    assert set(of_shots) < set(first.record.warnings)
+    domain = made(first.folder, {"method": "domain"}, "domain made")
+    assert sorted(read_record(domain).warnings) == fresh({"method": "domain"})
+    wide = made(domain, {"method": "temperature"}, "wide made")
+    assert sorted(read_record(wide).warnings) == fresh({"method": "temperature"})
+    back = made(domain, NARROW, "back")
+    assert sorted(read_record(back).warnings) == sorted(first.record.warnings)
+
+
 def test_what_is_there_already_is_kept_and_told(source: Run, tmp_path: Path) -> None:
     first = calibrated(source, "batch", results_path=tmp_path)
     path = first.folders[0] / "record.json"

@@ -92,6 +92,7 @@ def test_contextual_calibration_scores_content_free_inputs_in_the_runs_own_promp
         "fitted": {},
         "labelled_inputs": 0,
         "unlabelled_inputs": {},
+        "warnings": [],
     }
 
 
