@@ -15,7 +15,7 @@ from sft.calibration import Calibration, Needs, Support, calibration_registry
 from sft.calibration.normalization import Normalization, Reference, normalization_registry
 from sft.calibration.scored import RawSupport, ScoredInputs
 from sft.config.schema import InferenceConfig, MethodConfig
-from sft.data.example import LabelSet
+from sft.data.example import Example, LabelSet
 from sft.errors import ModelError
 from sft.inference.scores import LabelScores, probabilities
 
@@ -56,15 +56,16 @@ def conclude(
     inference: InferenceConfig,
     labels: LabelSet,
     scores: LabelScores,
-    test_rows: Sequence[int],
+    test: Sequence[Example],
     support: ScoredInputs,
 ) -> Conclusion:
-    """scores: raw, of the test rows whose row numbers are `test_rows`.
+    """scores: raw, of the rows `test`, whose labels aren't looked at.
 
     Raises `MissingScores` where `support` lacks what the config's methods need, `ModelError` for results that are no
     numbers.
     """
     normalization: Normalization = normalization_registry[inference.score_normalization]()
+    test_rows = [example.row for example in test]
     beside = support.select(normalization.needs, test_rows)
     reference = Reference(labels.verbalisations, beside.premise, beside.content_free)
     report: dict[str, Any] = {"score_normalization": inference.score_normalization, "calibration": None}
@@ -75,12 +76,15 @@ def conclude(
             calibration = make_calibration(inference.calibration)
             seen = _normalized(support.select(calibration.needs, test_rows), normalization, reference)
             adjusted, fitted, warnings = calibration.adjust(adjusted, seen)
+            in_file = _test_inputs_in_file(calibration, test, support)
+            if in_file:
+                warnings += (_seen_in_file(in_file, len(seen.unlabelled), calibration),)
             report["calibration"] = {
                 **inference.calibration.model_dump(),
-                "transductive": calibration.transductive,
+                "transductive": calibration.transductive or in_file > 0,
                 "fitted": dict(fitted),
                 "labelled_inputs": len(seen.shots),
-                "unlabelled_inputs": _unlabelled_inputs(calibration, len(test_rows), len(seen.unlabelled)),
+                "unlabelled_inputs": _unlabelled_inputs(calibration, len(test), len(seen.unlabelled), in_file),
                 "warnings": list(warnings),
             }
     if not np.isfinite(adjusted.max(axis=1)).all():
@@ -102,11 +106,25 @@ def _normalized(raw: RawSupport, normalization: Normalization, reference: Refere
     )
 
 
-def _unlabelled_inputs(calibration: Calibration, test_rows: int, file_rows: int) -> dict[str, int]:
+def _test_inputs_in_file(calibration: Calibration, test: Sequence[Example], support: ScoredInputs) -> int:
+    """How many rows of the calibration's file have the inputs of a test row."""
+    tested = {tuple(example.inputs.values()) for example in test}
+    return sum(tuple(inputs.values()) in tested for inputs in support.inputs_of(calibration.needs.unlabelled))
+
+
+def _seen_in_file(count: int, rows: int, calibration: Calibration) -> str:
+    return (
+        f"{count} of {rows} rows of {calibration.needs.unlabelled!r} have the inputs of test rows: the calibration is "
+        "marked as transductive; remove them for one that isn't"
+    )
+
+
+def _unlabelled_inputs(calibration: Calibration, test_rows: int, file_rows: int, in_file: int) -> dict[str, int]:
     """How many inputs without their labels the calibration looked at, by where they are from."""
     used = {
         "test_rows": test_rows if calibration.transductive else 0,
         "rows_of_a_file": file_rows,
+        "rows_of_a_file_with_test_inputs": in_file,
         "words_of_training_rows": calibration.needs.random_words,
     }
     return {name: count for name, count in used.items() if count}

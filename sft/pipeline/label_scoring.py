@@ -58,8 +58,7 @@ class LabelScoring:
         scored = self.score(prompts, beside)
         support = [*scored.support, *shots]
         by_need = ScoredInputs(support, labels.names)
-        rows = [example.row for example in examples]
-        concluded = conclude(self.prepared.config.inference_or_default, labels, scored.rows, rows, by_need)
+        concluded = conclude(self.prepared.config.inference_or_default, labels, scored.rows, examples, by_need)
         for warning in concluded.warnings:
             logger.warning("%s", warning)
         file = self.prepared.unlabelled

@@ -115,7 +115,7 @@ def recalibrate(run: ScoredRun, stored: StoredScores, config: ExperimentConfig, 
             return Recalibrated(there, folder, new=False)
     log, labels = RunLog(), run.labels
     with recording(log), log.stage("inference"):
-        concluded = conclude(config.inference_or_default, labels, stored.rows, run.test_rows, stored.support)
+        concluded = conclude(config.inference_or_default, labels, stored.rows, stored.test, stored.support)
         for warning in concluded.warnings:
             logger.warning("%s", warning)
     with log.stage("evaluation"):

@@ -12,7 +12,7 @@ import numpy as np
 from sft.calibration.scored import ScoredInput, ScoredInputs, log_probs_of
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig, MethodConfig
-from sft.data.example import LabelSet
+from sft.data.example import Example, LabelSet
 from sft.errors import SftError
 from sft.inference.scores import LabelScores
 from sft.pipeline.conclude import needs_of
@@ -37,6 +37,11 @@ class StoredScores(NamedTuple):
     rows: LabelScores
     support_items: list[dict[str, Any]]
     support: ScoredInputs
+
+    @property
+    def test(self) -> list[Example]:
+        """The test rows without their labels."""
+        return [Example(item["row"], item["inputs"]) for item in self.items]
 
 
 @dataclass(frozen=True)

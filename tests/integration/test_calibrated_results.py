@@ -120,6 +120,19 @@ def test_scores_after_a_file_serve_other_calibrations_on_it(home: Path, tmp_path
         calibrated(first, "batch", args={**args, "unlabelled_path": "other.jsonl"})
 
 
+def test_test_rows_in_a_file_are_told_by_runs_and_by_what_is_made_of_them(home: Path, tmp_path: Path) -> None:
+    path = str(write_jsonl(tmp_path / "more.jsonl", [*TEST[:4], {"text": "other"}]))
+    args = {"estimate_on": "unlabelled", "unlabelled_path": path}
+    first = evaluate(config_of(home, calibration={"method": "batch", "args": args}), tmp_path / "results")
+    assert first.record.inference["calibration"]["transductive"] is True
+    assert [w for w in first.record.warnings if f"4 of 5 rows of {path!r} have the inputs of test rows" in w]
+    adjustable = evaluate(config_of(home, calibration={"method": "batch_adjustable", "args": args}), tmp_path / "fresh")
+    check_same(calibrated(first, "batch_adjustable", args=args).folders[0], adjustable, first)
+    done = calibrated(first, "domain")
+    assert done.records[0].warnings == []
+    assert [note for note in done.table.notes if "(batch)" in note]
+
+
 def test_priors_per_prompt_serve_where_they_were_scored(home: Path, source: Run, tmp_path: Path) -> None:
     args = {"prior": "per_prompt"}
     prompting = {"icl_sampling": "per_prompt"}
