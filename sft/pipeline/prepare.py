@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet, TaskData
 from sft.data.load import fingerprint, load_task, load_unlabelled
 from sft.data.random_words import random_word_inputs
-from sft.data.sampling import InContextExamples, label_pool, select_test
+from sft.data.sampling import InContextExamples, Purpose, label_pool, select_test
 from sft.pipeline.conclude import needs_of
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,10 @@ class Prepared:
         """
         return self._in_context(self.config.inference_or_default.icl_examples, "calibration")
 
+    def held_out_examples(self) -> InContextExamples:
+        """The in-context examples of prompts of shots that aren't in the pool: as of test prompts."""
+        return _warned(self._in_context(self.config.inference_or_default.icl_examples, "held-out"))
+
     def random_inputs(self, count: int) -> list[dict[str, str]]:
         """Inputs of random words of the training split."""
         columns = self.config.prompting.input_columns
@@ -92,9 +96,7 @@ class Prepared:
             "test_row_numbers": [example.row for example in self.test],
         }
 
-    def _in_context(
-        self, per_group: int, purpose: Literal["training", "inference", "calibration"]
-    ) -> InContextExamples:
+    def _in_context(self, per_group: int, purpose: Purpose) -> InContextExamples:
         return InContextExamples(
             self.pool,
             self.labels,

@@ -207,7 +207,8 @@ def test_what_folds_warn_of_is_in_the_record_once(tmp_path: Path) -> None:
     config = run_config(tmp_path, dataset={"shots": 3}, inference={"icl_examples": 3, **TEMPERATURE})
     warnings = run_experiment(config, tmp_path / "results").record.warnings
     assert len(warnings) == len(set(warnings))
-    assert [w for w in warnings if "2 in-context examples of neutral, 3 asked for" in w]
+    assert [w for w in warnings if w.startswith("held-out prompts: ") and "3 asked for" in w and "neutral (2" in w]
+    assert not [w for w in warnings if w.startswith("inference prompts: ")], "test prompts show all three"
 
 
 def missing_model(folder: Path, **sections: Any) -> ExperimentConfig:
@@ -240,6 +241,16 @@ def test_learning_from_labels_is_refused_where_there_are_none_to_learn_from(
 def test_one_shot_per_label_serves_a_model_that_is_not_trained(tmp_path: Path) -> None:
     config = run_config(tmp_path, dataset={"shots": 1}, inference=TEMPERATURE)
     assert len(shots_of(evaluate(config, tmp_path / "results"))) == 3
+
+
+@pytest.mark.parametrize("shots_per_label", [0, 1])
+def test_shots_without_the_in_context_examples_of_test_rows_are_told_once(shots_per_label: int, tmp_path: Path) -> None:
+    """All of the pool is shown to test rows, which leaves nothing to show to a shot."""
+    config = run_config(tmp_path, dataset={"shots": shots_per_label}, inference={"icl_examples": 1, **TEMPERATURE})
+    record = evaluate(config, tmp_path / "results").record
+    (warning,) = [w for w in record.warnings if "in-context" in w]
+    assert warning.startswith("the shots are scored without in-context examples of negative, neutral, positive, ")
+    assert record.inference["scored_shots"]["warnings"] == [warning]
 
 
 def test_an_adapter_of_which_nobody_knows_what_it_saw_is_refused(tmp_path: Path) -> None:

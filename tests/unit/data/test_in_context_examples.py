@@ -95,8 +95,30 @@ def test_none_asked_for_is_none_shown_without_a_warning() -> None:
 
 def test_too_few_rows_warn_naming_the_label() -> None:
     assert examples("inference", 2, pool=UNEVEN).warnings == [
-        "inference prompts: 1 in-context examples of c, 2 asked for (the pool has 1)"
+        "inference prompts: fewer in-context examples than the 2 asked for: c (1, the pool has 1)"
     ]
+
+
+@pytest.mark.parametrize("purpose", ["training", "inference"])
+def test_many_labels_with_too_few_rows_are_one_warning_that_names_the_first(purpose: Purpose) -> None:
+    names = [f"intent {i}" for i in range(77)]
+    pool = make_examples([*range(77)] * 2)
+    shown = InContextExamples(pool, label_set(*names), 3, purpose=purpose, sampling="fixed", seed=13)
+    count = 2 if purpose == "inference" else 1
+    first = ", ".join(f"intent {i} ({count}, the pool has 2)" for i in range(5))
+    asked = "fewer in-context examples than the 3 asked for"
+    assert shown.warnings == [f"{purpose} prompts: {asked}: {first} and 72 more"]
+
+
+def test_labels_that_no_shot_sees_in_its_prompt_are_told_once() -> None:
+    """Of two labels, the pool holds one row: each would be shown to itself only."""
+    pool = make_examples([0, 0, 0, 1, 2])
+    shown = examples("calibration", 2, pool=pool)
+    (none,) = shown.warnings
+    assert "scored without in-context examples of b, c, which test prompts have" in none
+    none, some = examples("calibration", 3, pool=pool).warnings
+    assert "without in-context examples of b, c," in none
+    assert some == "calibration prompts: fewer in-context examples than the 3 asked for: a (2, the pool has 3)"
 
 
 def test_fixed_is_one_list_for_all_test_rows() -> None:
