@@ -130,6 +130,7 @@ def start(
             _bare_model(source)
         with log.stage("data"):
             prepared = prepare(config)
+        prepared.check_calibration(len(prepared.test))
         shots = plan_shots(prepared, source, trains=trains)
     fingerprint = None if source.adapter is None else adapter_fingerprint(source.adapter)
     run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
@@ -285,9 +286,11 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
     prepared = prepare(config)
     plan_shots(prepared, source, trains=False)
     if input_path is None:
-        rows = prepared.data.test_rows.select([example.row for example in prepared.test])
-        return Unanswered(prepared, source, prepared.test, rows)
-    examples, rows = load_unlabelled(input_path, config)
+        examples = prepared.test
+        rows = prepared.data.test_rows.select([example.row for example in examples])
+    else:
+        examples, rows = load_unlabelled(input_path, config)
+    prepared.check_calibration(len(examples))
     return Unanswered(prepared, source, examples, rows)
 
 

@@ -6,13 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from sft.calibration.enough_rows import check_enough_rows
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet, TaskData
 from sft.data.load import fingerprint, load_task, load_unlabelled
 from sft.data.random_words import random_word_inputs
 from sft.data.sampling import InContextExamples, Purpose, label_pool, select_test
-from sft.pipeline.conclude import needs_of
+from sft.pipeline.conclude import make_calibration, needs_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,13 @@ class Prepared:
             checkpoint_fingerprint=checkpoint_fingerprint,
             unlabelled_fingerprint=None if self.unlabelled is None else self.unlabelled.fingerprint,
         )
+
+    def check_calibration(self, n_rows: int) -> None:
+        """Raises `SftError` where `n_rows` to answer, or the rows of the file, are too few for the calibration."""
+        spec = self.config.inference_or_default.calibration
+        if spec is not None:
+            file_rows = len(self.unlabelled.examples) if self.unlabelled else 0
+            check_enough_rows(make_calibration(spec), test_rows=n_rows, file_rows=file_rows)
 
     def training_examples(self) -> InContextExamples:
         """The in-context examples of training prompts."""
