@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sft.errors import DataError, ModelError, SftError
+from sft.errors import DataError, ModelError, PromptError, SftError
 from sft.inference.scores import LabelScores
 from sft.pipeline.endpoints import Run, evaluate, run_experiment, start
 from sft.pipeline.predict import predict
@@ -199,6 +199,16 @@ def test_pmi_subtracts_the_scores_after_a_premise_that_is_the_whole_prompt(tmp_p
     run = run_with(tmp_path, None, score_normalization="pmi", pmi_premise="The label is:")
     check(run, softmax(scores_of_test_rows(run) - scores_of(run.record.model["base"], ["The label is:"])))
     assert stored(run, "premise")[0]["prompt"] == "The label is:"
+
+
+def test_a_premise_without_words_is_refused_with_a_fix_that_helps(tmp_path: Path) -> None:
+    """The premise is the whole prompt: an instruction or another template would change nothing."""
+    with pytest.raises(PromptError, match=r"inference\.pmi_premise is ''") as caught:
+        run_with(tmp_path, None, score_normalization="pmi", pmi_premise="")
+    assert "set it to null" in (caught.value.hint or "")
+    assert stored(run_with(tmp_path, None, pmi_premise=""), "premise") == [], "nobody needs it"
+    run_with(tmp_path, None, score_normalization="pmi", pmi_premise="Label:")
+    run_with(tmp_path, None, score_normalization="pmi")
 
 
 def test_in_context_examples_come_before_inputs_without_content_too(tmp_path: Path) -> None:
