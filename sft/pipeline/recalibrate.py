@@ -26,7 +26,7 @@ from sft.pipeline.outcome import shown_probabilities
 from sft.pipeline.recording import RunLog, make_folder, now, recording
 from sft.pipeline.scored_runs import ScoredRun, StoredScores
 from sft.pipeline.slug import slug
-from sft.records import RECORD_FILE, RunRecord, read_record, write_items, write_record, write_support
+from sft.records import RECORD_FILE, RunRecord, read_record, share_support, write_items, write_record
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def recalibrate(run: ScoredRun, stored: StoredScores, config: ExperimentConfig, 
             for item, index, row in zip(stored.items, concluded.label_indices, concluded.probabilities, strict=True)
         ),
     )
-    write_support(folder, stored.support_items)
+    share_support(run.folder, folder)
     write_record(record, folder)
     return Recalibrated(record, folder, new=True)
 

@@ -31,11 +31,10 @@ _AGAIN = "run the experiment again, or restore the file"
 
 
 class StoredScores(NamedTuple):
-    """The items of a run's test rows and of the inputs beside them, as its files hold them, and the scores in both."""
+    """The items of a run's test rows as its file holds them, their scores, and those of the inputs beside them."""
 
     items: list[dict[str, Any]]
     rows: LabelScores
-    support_items: list[dict[str, Any]]
     support: ScoredInputs
 
     @property
@@ -82,7 +81,7 @@ class ScoredRun:
             np.array([log_probs_of(item) for item in items]), np.array([item["token_counts"] for item in items])
         )
         scored = [ScoredInput.from_item(item) for item in beside]
-        return StoredScores(items, rows, beside, ScoredInputs(scored, self.labels.names))
+        return StoredScores(items, rows, ScoredInputs(scored, self.labels.names))
 
     def _read(self, name: str, read: Callable[[Path], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -230,6 +231,38 @@ def test_a_recalibrated_record_serves_like_the_run_itself(source: Run, tmp_path:
     assert read_items(by_detour) == read_items(directly)
     assert read_record(by_detour).inference == read_record(directly).inference
     assert read_record(by_detour).inference["scores_of"] == source.record.run_id
+
+
+def test_folders_of_recalibrated_records_say_what_was_done(source: Run, tmp_path: Path) -> None:
+    kinds = list(normalization_registry)
+    done = calibrate_results([source.folder], ["all"], normalizations=["all"], results_path=tmp_path)
+    start = source.record.slug
+    without_ids = [folder.name[: folder.name.rindex("-")] for folder in done.folders]
+    ends = [[method, *([] if kind == "none" else [kind])] for method in calibration_registry for kind in kinds]
+    assert sorted(without_ids) == sorted("-".join([start, *end]) for end in ends)
+    assert [record.folder_name for record in done.records] == [folder.name for folder in done.folders]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_scores_beside_the_test_rows_are_stored_once_where_the_file_system_allows(
+    links: bool, source: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*names: Any, **options: Any) -> None:
+        raise PermissionError("no links here")
+
+    origin = Path(shutil.copytree(source.folder, tmp_path / "origin" / source.folder.name))
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    folder = calibrated(Run(source.record, origin), "batch", results_path=tmp_path).folders[0]
+    ours, theirs = folder / "support.jsonl", origin / "support.jsonl"
+    assert ours.samefile(theirs) is links
+    assert ours.read_bytes() == theirs.read_bytes()
+    (folder / "record.json").unlink()
+    calibrated(Run(source.record, origin), "batch", results_path=tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["items.jsonl", "record.json", "support.jsonl"]
+    shutil.rmtree(origin)
+    domain = calibrate_results([folder], ["domain"], results_path=tmp_path).folders[0]
+    assert read_support(domain) == read_support(source.folder), "it serves without the run itself"
 
 
 def test_records_with_scores_of_a_run_that_is_there_too_are_no_sources(source: Run, tmp_path: Path) -> None:
