@@ -13,6 +13,7 @@ from sft.data.example import Example, LabelSet, TaskData
 from sft.data.load import fingerprint, load_task, load_unlabelled
 from sft.data.random_words import random_word_inputs
 from sft.data.sampling import InContextExamples, Purpose, label_pool, select_test
+from sft.pipeline.canonical import canonical_config
 from sft.pipeline.conclude import make_calibration, needs_of
 
 logger = logging.getLogger(__name__)
@@ -121,7 +122,11 @@ class Prepared:
 
 
 def prepare(config: ExperimentConfig) -> Prepared:
-    """Load the data and choose the rows. Raises `DataError` for whatever is missing."""
+    """Load the data and choose the rows. Raises `DataError` for whatever is missing.
+
+    The config of what is prepared, and so of records, is the canonical one.
+    """
+    config = canonical_config(config)
     data = load_task(config)
     return Prepared(
         config=config,

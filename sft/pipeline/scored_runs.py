@@ -15,6 +15,7 @@ from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.data.example import Example, LabelSet
 from sft.errors import SftError
 from sft.inference.scores import LabelScores
+from sft.pipeline.canonical import canonical_config
 from sft.pipeline.conclude import needs_of
 from sft.records import (
     ITEMS_FILE,
@@ -97,7 +98,7 @@ class ScoredRun:
             "calibration": calibration,
             "score_normalization": score_normalization or inference.score_normalization,
         }
-        return config.model_copy(update={"inference": inference.model_copy(update=changes)})
+        return canonical_config(config.model_copy(update={"inference": inference.model_copy(update=changes)}))
 
     def run_id_of(self, config: ExperimentConfig) -> str:
         """The id of a run like this one with another config."""

@@ -22,6 +22,7 @@ from sft.errors import ConfigError, SftError
 from sft.experiments.failure import write_failure
 from sft.pipeline.endpoints import Run, evaluate, run_experiment, train
 from sft.records import read_items, read_record, read_support, write_items
+from sft.reporting.table import report_table
 from tests.fakes import labelled_rows, write_jsonl
 from tests.tiny_runs import tiny_run
 from tests.unit.config.test_light_imports import modules_after
@@ -212,6 +213,22 @@ def test_the_runs_own_calibration_is_there_already(source: Run, tmp_path: Path) 
     done = calibrated(source, "none", results_path=tmp_path)
     assert done.records == []
     assert not list(tmp_path.iterdir())
+
+
+def test_a_default_written_out_makes_no_other_run(home: Path, source: Run, tmp_path: Path) -> None:
+    """Not in a run, not in a record made of stored scores, not in a failed one, and not in a table."""
+    args = {"space": "log", "estimate_on": "test"}
+    written, left_out = (config_of(home, calibration={"method": "batch", "args": given}) for given in (args, {}))
+    runs = [evaluate(config, tmp_path / name) for name, config in (("written", written), ("left out", left_out))]
+    made = calibrated(source, "batch", args=args, results_path=tmp_path / "made").records[0]
+    records = [made, *(run.record for run in runs)]
+    assert len({record.run_id for record in records}) == 1
+    assert len({write_failure(config, tmp_path, "x", "y")[0].run_id for config in (written, left_out)}) == 1
+    assert len(report_table(records).configurations) == 1
+    again = calibrated(runs[0], "batch", args=args)
+    assert again.notes == [f"{runs[0].folder.name} is there already"]
+    other = calibrated(source, "batch", args={"space": "probability"}, results_path=tmp_path / "made").records[0]
+    assert other.run_id != made.run_id
 
 
 def test_a_failed_attempt_at_the_same_run_is_replaced(home: Path, source: Run, tmp_path: Path) -> None:
