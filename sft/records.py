@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -112,6 +113,25 @@ def read_items(folder: Path) -> list[dict[str, Any]]:
 def write_support(folder: Path, inputs: Iterable[Mapping[str, Any]]) -> Path:
     """Like `write_items`, for the inputs that were scored beside the test rows."""
     return _write_lines(folder / SUPPORT_FILE, inputs)
+
+
+def share_support(source: Path, folder: Path) -> None:
+    """Give `folder` the `support.jsonl` of another run, if that has one.
+
+    It is the same file under a second name where the file system allows hard links (all writing is by rename, which
+    leaves the other name alone), else a copy.
+    """
+    original, path = (source / SUPPORT_FILE).resolve(), folder / SUPPORT_FILE
+    if not original.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(original, temporary)
+    except OSError:
+        shutil.copyfile(original, temporary)
+    temporary.replace(path)
+    temporary.unlink(missing_ok=True)  # renaming does nothing where both names are of one file already
 
 
 def read_support(folder: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,8 @@ class Needs:
     content_free: texts that stand for every input column. random_words: how many pseudo-inputs of random words (see
     `sft.data.random_words`). per_prompt: these two follow every test row's own in-context examples, instead of one list
     of them for all. premise: the prompt without an input (see `inference.pmi_premise`). shots: the labelled rows of the
-    run, each scored by a model that hasn't seen its label. unlabelled: a file of further inputs.
+    run, each scored by a model that hasn't seen its label. unlabelled: a file of further inputs. least_rows: how many
+    rows it takes, of that file or (transductive methods) of the test.
     """
 
     content_free: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Needs:
     premise: bool = False
     shots: bool = False
     unlabelled: str | None = None
+    least_rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,15 @@ class Support:
 
 
 class Adjusted(NamedTuple):
-    """New label scores [N, L], to be normalised by softmax; and what was fitted on the way, by name, for the record."""
+    """New label scores [N, L], to be normalised by softmax; and what was fitted on the way, by name, for the record.
+
+    warnings: what is doubtful about the fit. They are returned, not logged, so that a record knows which are this
+    method's.
+    """
 
     scores: Scores
     fitted: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 class Calibration(Protocol):

@@ -6,11 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from sft.calibration.base import Adjusted, Needs, Scores, Support, calibration_registry
-from sft.errors import SftError
+from sft.calibration.base import Adjusted, Calibration, Needs, Scores, Support, calibration_registry
+from sft.calibration.enough_rows import check_enough_rows
 from sft.inference.scores import log_softmax
 
 EstimateOn = Literal["test", "unlabelled"]
+
+# The mean of a single row says nothing of a bias.
+LEAST_ROWS = 2
 
 
 @calibration_registry.register("batch")
@@ -31,10 +34,10 @@ class BatchCalibration:
     ) -> None:
         self._space = space
         self.transductive = estimate_on == "test"
-        self.needs = Needs(unlabelled=unlabelled_file(estimate_on, unlabelled_path))
+        self.needs = Needs(unlabelled=unlabelled_file(estimate_on, unlabelled_path), least_rows=LEAST_ROWS)
 
     def adjust(self, scores: Scores, support: Support) -> Adjusted:
-        log_probs = log_softmax(several(scores, support, transductive=self.transductive))
+        log_probs = log_softmax(rows_of_the_bias(self, scores, support))
         if self._space == "log":
             mean: Scores = log_probs.mean(axis=0)
         else:
@@ -50,14 +53,7 @@ def unlabelled_file(estimate_on: EstimateOn, path: str | None) -> str | None:
     return path
 
 
-def several(scores: Scores, support: Support, *, transductive: bool) -> Scores:
-    """The rows on which the bias is estimated. Raises `SftError` for fewer than two, of which a mean says nothing."""
-    rows = scores if transductive else support.unlabelled
-    if len(rows) < 2:
-        where = "test rows" if transductive else "rows of unlabelled_path"
-        fix = "estimate_on: unlabelled" if transductive else "a file with more rows"
-        raise SftError(
-            f"batch calibration needs several rows to estimate the bias on, got {len(rows)} {where}",
-            f"use another calibration, or {fix}",
-        )
-    return rows
+def rows_of_the_bias(calibration: Calibration, scores: Scores, support: Support) -> Scores:
+    """The rows on which the bias is estimated. Raises `SftError` for too few."""
+    check_enough_rows(calibration, test_rows=len(scores), file_rows=len(support.unlabelled))
+    return scores if calibration.transductive else support.unlabelled

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.calibration.base import Adjusted, Needs, Scores, Support, calibration_registry
-from sft.calibration.batch import EstimateOn, several, unlabelled_file
+from sft.calibration.batch import LEAST_ROWS, EstimateOn, rows_of_the_bias, unlabelled_file
 from sft.inference.scores import log_softmax
 
 # 0 (no calibration) and 1 (batch calibration) are among them.
@@ -25,10 +25,11 @@ class AdjustableBatchCalibration:
 
     def __init__(self, *, estimate_on: EstimateOn = "test", unlabelled_path: str | None = None) -> None:
         self.transductive = estimate_on == "test"
-        self.needs = Needs(shots=True, unlabelled=unlabelled_file(estimate_on, unlabelled_path))
+        file = unlabelled_file(estimate_on, unlabelled_path)
+        self.needs = Needs(shots=True, unlabelled=file, least_rows=LEAST_ROWS)
 
     def adjust(self, scores: Scores, support: Support) -> Adjusted:
-        bias: Scores = log_softmax(several(scores, support, transductive=self.transductive)).mean(axis=0)
+        bias: Scores = log_softmax(rows_of_the_bias(self, scores, support)).mean(axis=0)
         gamma = best_strength(support.shots, support.shot_labels, bias)
         return Adjusted(log_softmax(scores) - gamma * bias, {"gamma": gamma})
 

@@ -115,6 +115,10 @@ class ScoredInputs:
             unlabelled=self._stack(self._unlabelled(needs.unlabelled)),
         )
 
+    def inputs_of(self, file: str | None) -> list[Mapping[str, str]]:
+        """The rows of an unlabelled file; none for None."""
+        return [one.input.inputs for one in self._unlabelled(file)]
+
     def _content_free(self, texts: Sequence[str], place: int | None) -> list[ScoredInput]:
         found = []
         for text in texts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Annotated
 
@@ -12,8 +11,6 @@ from pydantic import Field
 
 from sft.calibration.base import Adjusted, Needs, Scores, Support, calibration_registry
 from sft.inference.scores import log_softmax
-
-logger = logging.getLogger(__name__)
 
 
 @calibration_registry.register("temperature")
@@ -37,11 +34,11 @@ class TemperatureScaling:
 
     def adjust(self, scores: Scores, support: Support) -> Adjusted:
         temperature = fit_temperature(support.shots, support.shot_labels, self._lowest, self._highest)
-        if temperature in (self._lowest, self._highest):
-            logger.warning(
-                "temperature: the shots are best fitted by the temperature %g, which is a bound", temperature
-            )
-        return Adjusted(log_softmax(scores) / temperature, {"temperature": temperature})
+        at_a_bound = temperature in (self._lowest, self._highest)
+        warning = f"temperature: the shots are best fitted by the temperature {temperature:g}, which is a bound"
+        return Adjusted(
+            log_softmax(scores) / temperature, {"temperature": temperature}, (warning,) if at_a_bound else ()
+        )
 
 
 def fit_temperature(shots: Scores, labels: NDArray[np.int64], lowest: float, highest: float) -> float:

@@ -20,7 +20,12 @@ from sft.errors import DataError
 logger = logging.getLogger(__name__)
 
 _TEST_SUBSET_SEED = 0
+_NAMED_AT_MOST = 5
 _POOL_STREAM, _ORDER_STREAM, _PER_PROMPT_STREAM = 1, 2, 3
+
+
+# Held-out prompts are those of the shots of a fold, which aren't in the pool of the rest.
+Purpose = Literal["training", "inference", "calibration", "held-out"]
 
 
 def label_pool(train: Sequence[Example], labels: LabelSet | None, config: ExperimentConfig) -> list[Example]:
@@ -38,14 +43,17 @@ def label_pool(train: Sequence[Example], labels: LabelSet | None, config: Experi
     generator = np.random.default_rng([config.seed_for("data"), _POOL_STREAM])
     rank = {example.row: position for position, example in enumerate(_shuffled(train, generator))}
     pool: list[Example] = []
+    short: list[str] = []
     for name, members in _by_label(train, labels).items():
         if not members:
             raise DataError(
                 f"the label {name!r} has no training example", "add rows, set dataset.shots to 0, or remove the label"
             )
         if shots is not None and len(members) < shots:
-            logger.warning("%s: only %d training rows, %d asked for; all are used", name, len(members), shots)
+            short.append(f"{name} ({len(members)})")
         pool += sorted(members, key=lambda example: rank[example.row])[:shots]
+    if short:
+        logger.warning("fewer training rows than the %d asked for, all are used: %s", shots, _first_few(short))
     return sorted(pool, key=lambda example: rank[example.row])
 
 
@@ -74,8 +82,8 @@ class InContextExamples:
     per_group: examples per label (in total for generation). Every prompt of a run shows the same number of each label,
     so that the number says nothing about a training row's own label: for training rows (of which the shots that a
     calibration learns from are a kind), which are never shown to themselves, a label with no row to spare is shown once
-    less to all of them. The last example stands nearest to the query. Fewer rows than asked for: all are used, with a
-    warning.
+    less to all of them. The last example stands nearest to the query. Fewer rows than asked for: all are used, and
+    `warnings` says so.
     """
 
     def __init__(
@@ -84,28 +92,44 @@ class InContextExamples:
         labels: LabelSet | None,
         per_group: int,
         *,
-        purpose: Literal["training", "inference", "calibration"],
+        purpose: Purpose,
         sampling: Literal["fixed", "per_prompt"],
         seed: int,
     ) -> None:
         self._groups = _by_label(pool, labels)
         self._seed = seed
         self._sampling = sampling
-        self._leaves_out = purpose != "inference"
+        self._leaves_out = purpose in ("training", "calibration")
         order = np.random.default_rng([seed, _ORDER_STREAM])
         self._position = {example.row: i for i, example in enumerate(_shuffled(pool, order))}
         spare = 1 if self._leaves_out else 0
         self.counts = {name: max(0, min(per_group, len(rows) - spare)) for name, rows in self._groups.items()}
-        for name, count in self.counts.items():
-            if count < per_group:
-                logger.warning(
-                    "%s prompts: %d in-context examples of %s, %d asked for (the pool has %d)",
-                    purpose, count, name, per_group, len(self._groups[name]),
-                )  # fmt: skip
+        self.warnings = self._shortage(per_group, purpose)
 
     def __len__(self) -> int:
         """In-context examples per prompt."""
         return sum(self.counts.values())
+
+    def _shortage(self, per_group: int, purpose: Purpose) -> list[str]:
+        """At most one line on shots that lack a label in their prompts, and one on all others."""
+        short = [name for name, count in self.counts.items() if count < per_group]
+        none = [name for name in short if purpose == "calibration" and self.counts[name] == 0]
+        some = [
+            f"{name} ({self.counts[name]}, the pool has {len(self._groups[name])})"
+            for name in short
+            if name not in none
+        ]
+        lines = []
+        if none:
+            lines.append(
+                f"the shots are scored without in-context examples of {_first_few(none)}, which test prompts have: the "
+                "pool holds one row of each, and no shot is shown to itself; raise dataset.shots above "
+                "inference.icl_examples"
+            )
+        if some:
+            asked = f"fewer in-context examples than the {per_group} asked for"
+            lines.append(f"{purpose} prompts: {asked}: {_first_few(some)}")
+        return lines
 
     def for_query(self, query: Example) -> list[Example]:
         """The examples to show before `query`, the nearest last; never a training row itself."""
@@ -117,6 +141,11 @@ class InContextExamples:
         generator = np.random.default_rng([self._seed, _PER_PROMPT_STREAM, int(self._leaves_out), query.row])
         drawn = [e for name, rows in groups.items() for e in _shuffled(rows, generator)[: self.counts[name]]]
         return _shuffled(drawn, generator)
+
+
+def _first_few(texts: Sequence[str]) -> str:
+    more = len(texts) - _NAMED_AT_MOST
+    return ", ".join(texts[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _by_label(examples: Sequence[Example], labels: LabelSet | None) -> Mapping[str, list[Example]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig
+from sft.pipeline.canonical import canonical_config
 from sft.pipeline.recording import now
 from sft.pipeline.slug import slug
 from sft.records import RECORD_FILE, RunRecord, read_record, write_record
@@ -19,6 +20,7 @@ def write_failure(
     That is the run's own folder where its identity got known, unless an earlier attempt left a finished record there,
     which is kept.
     """
+    config = canonical_config(config)
     unknown = run_id(config, data_fingerprint=None, trains=config.has_shots)
     if identity is not None and _is_finished(results_path / f"{slug(config)}-{identity}"):
         identity = None

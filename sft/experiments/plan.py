@@ -11,6 +11,7 @@ from sft.config.identity import run_id
 from sft.config.load import NamedConfig
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
+from sft.pipeline.canonical import canonical_config
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def plan(configs: Sequence[NamedConfig]) -> list[PlannedRun]:
     by_identity: dict[str, PlannedRun] = {}
     by_output: dict[Path, str] = {}
     for name, config in configs:
-        identity = run_id(config, data_fingerprint=None, trains=config.has_shots)
+        identity = run_id(canonical_config(config), data_fingerprint=None, trains=config.has_shots)
         if identity in by_identity:
             logger.warning(
                 "the configs %s and %s describe the same run; it runs once", by_identity[identity].name, name

@@ -88,7 +88,7 @@ class Answerer:
     def score_shots(self, shots: Sequence[Example]) -> list[ScoredInput]:
         """Scores of labelled rows that this model wasn't trained on, after in-context examples of its own pool."""
         builder = self._builder(self._config.inference_or_default.max_seq_length)
-        shown = self._prepared.inference_examples()
+        shown = self._prepared.held_out_examples()
         prompts = [
             SupportPrompt(shot_input(shot, self._prepared), builder.label_prompt(shot, shown.for_query(shot)))
             for shot in shots

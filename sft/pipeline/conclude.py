@@ -15,17 +15,22 @@ from sft.calibration import Calibration, Needs, Support, calibration_registry
 from sft.calibration.normalization import Normalization, Reference, normalization_registry
 from sft.calibration.scored import RawSupport, ScoredInputs
 from sft.config.schema import InferenceConfig, MethodConfig
-from sft.data.example import LabelSet
+from sft.data.example import Example, LabelSet
 from sft.errors import ModelError
 from sft.inference.scores import LabelScores, probabilities
 
 
 class Conclusion(NamedTuple):
-    """label_indices: [N]. probabilities: [N, L]. report: how they came about, for the record."""
+    """label_indices: [N]. probabilities: [N, L]. report: how they came about, for the record.
+
+    warnings: those of the calibration. Its report holds them too, because another calibration of the same scores
+    leaves others.
+    """
 
     label_indices: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     report: dict[str, Any]
+    warnings: tuple[str, ...]
 
 
 def needs_of(inference: InferenceConfig) -> list[Needs]:
@@ -37,6 +42,11 @@ def needs_of(inference: InferenceConfig) -> list[Needs]:
     return needs
 
 
+def scores_shots(inference: InferenceConfig) -> bool:
+    """Whether a run with this config scores its shots, if it can."""
+    return inference.score_shots or any(needs.shots for needs in needs_of(inference))
+
+
 def make_calibration(spec: MethodConfig) -> Calibration:
     calibration: Calibration = calibration_registry[spec.method](**spec.args)
     return calibration
@@ -46,30 +56,36 @@ def conclude(
     inference: InferenceConfig,
     labels: LabelSet,
     scores: LabelScores,
-    test_rows: Sequence[int],
+    test: Sequence[Example],
     support: ScoredInputs,
 ) -> Conclusion:
-    """scores: raw, of the test rows whose row numbers are `test_rows`.
+    """scores: raw, of the rows `test`, whose labels aren't looked at.
 
     Raises `MissingScores` where `support` lacks what the config's methods need, `ModelError` for results that are no
     numbers.
     """
     normalization: Normalization = normalization_registry[inference.score_normalization]()
+    test_rows = [example.row for example in test]
     beside = support.select(normalization.needs, test_rows)
     reference = Reference(labels.verbalisations, beside.premise, beside.content_free)
     report: dict[str, Any] = {"score_normalization": inference.score_normalization, "calibration": None}
+    warnings: tuple[str, ...] = ()
     with np.errstate(invalid="ignore"):  # minus infinity less minus infinity, which is told below
         adjusted = normalization.normalize(scores, reference)
         if inference.calibration is not None:
             calibration = make_calibration(inference.calibration)
             seen = _normalized(support.select(calibration.needs, test_rows), normalization, reference)
-            adjusted, fitted = calibration.adjust(adjusted, seen)
+            adjusted, fitted, warnings = calibration.adjust(adjusted, seen)
+            in_file = _test_inputs_in_file(calibration, test, support)
+            if in_file:
+                warnings += (_seen_in_file(in_file, len(seen.unlabelled), calibration),)
             report["calibration"] = {
                 **inference.calibration.model_dump(),
-                "transductive": calibration.transductive,
+                "transductive": calibration.transductive or in_file > 0,
                 "fitted": dict(fitted),
                 "labelled_inputs": len(seen.shots),
-                "unlabelled_inputs": _unlabelled_inputs(calibration, len(test_rows), len(seen.unlabelled)),
+                "unlabelled_inputs": _unlabelled_inputs(calibration, len(test), len(seen.unlabelled), in_file),
+                "warnings": list(warnings),
             }
     if not np.isfinite(adjusted.max(axis=1)).all():
         raise ModelError(
@@ -77,7 +93,7 @@ def conclude(
             "every label after a test row",
             "use another inference.calibration, score_normalization or label_end",
         )
-    return Conclusion(adjusted.argmax(axis=1), probabilities(adjusted), report)
+    return Conclusion(adjusted.argmax(axis=1), probabilities(adjusted), report, warnings)
 
 
 def _normalized(raw: RawSupport, normalization: Normalization, reference: Reference) -> Support:
@@ -90,11 +106,25 @@ def _normalized(raw: RawSupport, normalization: Normalization, reference: Refere
     )
 
 
-def _unlabelled_inputs(calibration: Calibration, test_rows: int, file_rows: int) -> dict[str, int]:
+def _test_inputs_in_file(calibration: Calibration, test: Sequence[Example], support: ScoredInputs) -> int:
+    """How many rows of the calibration's file have the inputs of a test row."""
+    tested = {tuple(example.inputs.values()) for example in test}
+    return sum(tuple(inputs.values()) in tested for inputs in support.inputs_of(calibration.needs.unlabelled))
+
+
+def _seen_in_file(count: int, rows: int, calibration: Calibration) -> str:
+    return (
+        f"{count} of {rows} rows of {calibration.needs.unlabelled!r} have the inputs of test rows: the calibration is "
+        "marked as transductive; remove them for one that isn't"
+    )
+
+
+def _unlabelled_inputs(calibration: Calibration, test_rows: int, file_rows: int, in_file: int) -> dict[str, int]:
     """How many inputs without their labels the calibration looked at, by where they are from."""
     used = {
         "test_rows": test_rows if calibration.transductive else 0,
         "rows_of_a_file": file_rows,
+        "rows_of_a_file_with_test_inputs": in_file,
         "words_of_training_rows": calibration.needs.random_words,
     }
     return {name: count for name, count in used.items() if count}

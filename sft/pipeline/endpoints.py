@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,6 +132,7 @@ def start(
             _bare_model(source)
         with log.stage("data"):
             prepared = prepare(config)
+        prepared.check_calibration(len(prepared.test))
         shots = plan_shots(prepared, source, trains=trains)
     fingerprint = source.fingerprint()
     run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
@@ -161,17 +161,25 @@ def complete(started: Started) -> Run:
         return _evaluate(started, loaded, shots, training={**dataclasses.asdict(trained.summary), **trained.prompts})
 
 
-def _scores_of_shots(started: Started) -> list[ScoredInput] | None:
+class _ShotScores(NamedTuple):
+    """What other models said of the shots, and what there was to warn of."""
+
+    inputs: list[ScoredInput]
+    warnings: list[str]
+
+
+def _scores_of_shots(started: Started) -> _ShotScores | None:
     if started.shots is None:
         return None
-    with started.log.stage("folds"):
-        return score_in_folds(started.prepared, started.source, started.shots.folds)
+    with started.log.stage("folds"), started.log.apart() as warnings:
+        inputs = score_in_folds(started.prepared, started.source, started.shots.folds)
+    return _ShotScores(inputs, warnings)
 
 
 def _evaluate(
     started: Started,
     loaded: LoadedModel,
-    shots: Sequence[ScoredInput] | None = None,
+    shots: _ShotScores | None = None,
     training: dict[str, Any] | None = None,
 ) -> Run:
     """Answer, compute the metrics, and write items and, last, the record.
@@ -182,9 +190,11 @@ def _evaluate(
     config = prepared.config
     also = [ALWAYS_STORED, Needs(shots=started.shots is not None)]
     with log.stage("inference"):
-        answers = Answerer(prepared, loaded).answer(prepared.test, also=also, shots=shots)
+        answers = Answerer(prepared, loaded).answer(prepared.test, also=also, shots=shots and shots.inputs)
+    of_folds = [warning for warning in (shots.warnings if shots else []) if warning not in log.warnings]
     if started.shots is not None:
-        answers.report["scored_shots"] = started.shots.report(prepared)
+        plan = started.shots._replace(warnings=[*started.shots.warnings, *of_folds])
+        answers.report["scored_shots"] = plan.report(prepared)
     with log.stage("evaluation"):
         evaluation = config.evaluation
         results = compute_metrics(outcome_of(prepared, answers), evaluation.metrics, evaluation.metric_args)
@@ -209,7 +219,7 @@ def _evaluate(
         training=training,
         timings=log.timings,
         environment=environment(),
-        warnings=log.warnings,
+        warnings=[*log.warnings, *of_folds],
         started_at=log.started_at,
         finished_at=now(),
     )
@@ -277,9 +287,11 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
     prepared = prepare(config)
     plan_shots(prepared, source, trains=False)
     if input_path is None:
-        rows = prepared.data.test_rows.select([example.row for example in prepared.test])
-        return Unanswered(prepared, source, prepared.test, rows)
-    examples, rows = load_unlabelled(input_path, config)
+        examples = prepared.test
+        rows = prepared.data.test_rows.select([example.row for example in examples])
+    else:
+        examples, rows = load_unlabelled(input_path, config)
+    prepared.check_calibration(len(examples))
     return Unanswered(prepared, source, examples, rows)
 
 

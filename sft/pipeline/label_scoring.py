@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from sft.pipeline.conclude import conclude
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.support import SupportPrompt
 from sft.prompting.build import LabelPrompt
+
+logger = logging.getLogger(__name__)
 
 
 class Scored(NamedTuple):
@@ -55,8 +58,9 @@ class LabelScoring:
         scored = self.score(prompts, beside)
         support = [*scored.support, *shots]
         by_need = ScoredInputs(support, labels.names)
-        rows = [example.row for example in examples]
-        concluded = conclude(self.prepared.config.inference_or_default, labels, scored.rows, rows, by_need)
+        concluded = conclude(self.prepared.config.inference_or_default, labels, scored.rows, examples, by_need)
+        for warning in concluded.warnings:
+            logger.warning("%s", warning)
         file = self.prepared.unlabelled
         stored = {
             "inputs": by_need.counts(),

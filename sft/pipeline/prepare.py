@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from sft.calibration.enough_rows import check_enough_rows
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet, TaskData
 from sft.data.load import fingerprint, load_task, load_unlabelled
 from sft.data.random_words import random_word_inputs
-from sft.data.sampling import InContextExamples, label_pool, select_test
-from sft.pipeline.conclude import needs_of
+from sft.data.sampling import InContextExamples, Purpose, label_pool, select_test
+from sft.pipeline.canonical import canonical_config
+from sft.pipeline.conclude import make_calibration, needs_of
+
+logger = logging.getLogger(__name__)
 
 
 class UnlabelledFile(NamedTuple):
@@ -48,17 +53,31 @@ class Prepared:
             unlabelled_fingerprint=None if self.unlabelled is None else self.unlabelled.fingerprint,
         )
 
+    def check_calibration(self, n_rows: int) -> None:
+        """Raises `SftError` where `n_rows` to answer, or the rows of the file, are too few for the calibration."""
+        spec = self.config.inference_or_default.calibration
+        if spec is not None:
+            file_rows = len(self.unlabelled.examples) if self.unlabelled else 0
+            check_enough_rows(make_calibration(spec), test_rows=n_rows, file_rows=file_rows)
+
     def training_examples(self) -> InContextExamples:
         """The in-context examples of training prompts."""
-        return self._in_context(self.config.training.icl_examples if self.config.training else 0, "training")
+        return _warned(self._in_context(self.config.training.icl_examples if self.config.training else 0, "training"))
 
     def inference_examples(self) -> InContextExamples:
         """The in-context examples of test prompts."""
-        return self._in_context(self.config.inference_or_default.icl_examples, "inference")
+        return _warned(self._in_context(self.config.inference_or_default.icl_examples, "inference"))
 
     def calibration_examples(self) -> InContextExamples:
-        """The in-context examples of prompts of the shots themselves: as of test prompts, without the shot."""
+        """The in-context examples of prompts of the shots themselves: as of test prompts, without the shot.
+
+        Whoever plans to score the shots passes on what there is to warn of.
+        """
         return self._in_context(self.config.inference_or_default.icl_examples, "calibration")
+
+    def held_out_examples(self) -> InContextExamples:
+        """The in-context examples of prompts of shots that aren't in the pool: as of test prompts."""
+        return _warned(self._in_context(self.config.inference_or_default.icl_examples, "held-out"))
 
     def random_inputs(self, count: int) -> list[dict[str, str]]:
         """Inputs of random words of the training split."""
@@ -86,9 +105,7 @@ class Prepared:
             "test_row_numbers": [example.row for example in self.test],
         }
 
-    def _in_context(
-        self, per_group: int, purpose: Literal["training", "inference", "calibration"]
-    ) -> InContextExamples:
+    def _in_context(self, per_group: int, purpose: Purpose) -> InContextExamples:
         return InContextExamples(
             self.pool,
             self.labels,
@@ -105,7 +122,11 @@ class Prepared:
 
 
 def prepare(config: ExperimentConfig) -> Prepared:
-    """Load the data and choose the rows. Raises `DataError` for whatever is missing."""
+    """Load the data and choose the rows. Raises `DataError` for whatever is missing.
+
+    The config of what is prepared, and so of records, is the canonical one.
+    """
+    config = canonical_config(config)
     data = load_task(config)
     return Prepared(
         config=config,
@@ -114,6 +135,12 @@ def prepare(config: ExperimentConfig) -> Prepared:
         test=select_test(data.test, data.labels, config.dataset.max_n_test),
         unlabelled=_unlabelled(config),
     )
+
+
+def _warned(shown: InContextExamples) -> InContextExamples:
+    for warning in shown.warnings:
+        logger.warning("%s", warning)
+    return shown
 
 
 def _unlabelled(config: ExperimentConfig) -> UnlabelledFile | None:

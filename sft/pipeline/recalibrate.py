@@ -5,6 +5,7 @@ A new record is what a run with that calibration in its config would have left, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +21,14 @@ from sft.errors import ConfigError, SftError
 from sft.evaluation.metrics import compute_metrics
 from sft.evaluation.outcome import ClassificationOutcome
 from sft.pipeline.checks import check_registered_names
-from sft.pipeline.conclude import conclude, needs_of
+from sft.pipeline.conclude import conclude, needs_of, scores_shots
 from sft.pipeline.outcome import shown_probabilities
 from sft.pipeline.recording import RunLog, make_folder, now, recording
 from sft.pipeline.scored_runs import ScoredRun, StoredScores
 from sft.pipeline.slug import slug
-from sft.records import RECORD_FILE, RunRecord, read_record, write_items, write_record, write_support
+from sft.records import RECORD_FILE, RunRecord, read_record, share_support, write_items, write_record
+
+logger = logging.getLogger(__name__)
 
 ALL, NONE = "all", "none"
 
@@ -112,7 +115,9 @@ def recalibrate(run: ScoredRun, stored: StoredScores, config: ExperimentConfig, 
             return Recalibrated(there, folder, new=False)
     log, labels = RunLog(), run.labels
     with recording(log), log.stage("inference"):
-        concluded = conclude(config.inference_or_default, labels, stored.rows, run.test_rows, stored.support)
+        concluded = conclude(config.inference_or_default, labels, stored.rows, stored.test, stored.support)
+        for warning in concluded.warnings:
+            logger.warning("%s", warning)
     with log.stage("evaluation"):
         outcome = ClassificationOutcome(
             labels=labels.names,
@@ -130,7 +135,7 @@ def recalibrate(run: ScoredRun, stored: StoredScores, config: ExperimentConfig, 
         results=results,
         inference={**run.record.inference, **concluded.report, "scores_of": run.origin},
         timings=log.timings,
-        warnings=list(dict.fromkeys([*run.record.warnings, *log.warnings])),
+        warnings=list(dict.fromkeys([*_warnings_left(run.record, config), *log.warnings])),
         started_at=log.started_at,
         finished_at=now(),
     )
@@ -142,9 +147,19 @@ def recalibrate(run: ScoredRun, stored: StoredScores, config: ExperimentConfig, 
             for item, index, row in zip(stored.items, concluded.label_indices, concluded.probabilities, strict=True)
         ),
     )
-    write_support(folder, stored.support_items)
+    share_support(run.folder, folder)
     write_record(record, folder)
     return Recalibrated(record, folder, new=True)
+
+
+def _warnings_left(record: RunRecord, config: ExperimentConfig) -> list[str]:
+    """Those of the origin's warnings that a run with `config` leaves too: not of another calibration, and of the shots'
+    prompts only where it scores the shots.
+    """
+    of_calibration = (record.inference.get("calibration") or {}).get("warnings", [])
+    of_shots = record.inference.get("scored_shots", {}).get("warnings", [])
+    left = [warning for warning in record.warnings if warning not in [*of_calibration, *of_shots]]
+    return [*left, *of_shots] if scores_shots(config.inference_or_default) else left
 
 
 def _config(run: ScoredRun, choice: Choice) -> ExperimentConfig:

@@ -30,6 +30,15 @@ class RunLog:
         finally:
             self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - started
 
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[list[str]]:
+        """The warnings of what happens in here, which are taken out of `warnings`; filled at the end."""
+        warnings: list[str] = []
+        before = len(self.warnings)
+        yield warnings
+        warnings += self.warnings[before:]
+        del self.warnings[before:]
+
     def finish(self) -> None:
         self.timings["total"] = time.perf_counter() - self._start
 

@@ -12,9 +12,10 @@ import numpy as np
 from sft.calibration.scored import ScoredInput, ScoredInputs, log_probs_of
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig, MethodConfig
-from sft.data.example import LabelSet
+from sft.data.example import Example, LabelSet
 from sft.errors import SftError
 from sft.inference.scores import LabelScores
+from sft.pipeline.canonical import canonical_config
 from sft.pipeline.conclude import needs_of
 from sft.records import (
     ITEMS_FILE,
@@ -31,12 +32,16 @@ _AGAIN = "run the experiment again, or restore the file"
 
 
 class StoredScores(NamedTuple):
-    """The items of a run's test rows and of the inputs beside them, as its files hold them, and the scores in both."""
+    """The items of a run's test rows as its file holds them, their scores, and those of the inputs beside them."""
 
     items: list[dict[str, Any]]
     rows: LabelScores
-    support_items: list[dict[str, Any]]
     support: ScoredInputs
+
+    @property
+    def test(self) -> list[Example]:
+        """The test rows without their labels."""
+        return [Example(item["row"], item["inputs"]) for item in self.items]
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class ScoredRun:
             np.array([log_probs_of(item) for item in items]), np.array([item["token_counts"] for item in items])
         )
         scored = [ScoredInput.from_item(item) for item in beside]
-        return StoredScores(items, rows, beside, ScoredInputs(scored, self.labels.names))
+        return StoredScores(items, rows, ScoredInputs(scored, self.labels.names))
 
     def _read(self, name: str, read: Callable[[Path], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         try:
@@ -93,7 +98,7 @@ class ScoredRun:
             "calibration": calibration,
             "score_normalization": score_normalization or inference.score_normalization,
         }
-        return config.model_copy(update={"inference": inference.model_copy(update=changes)})
+        return canonical_config(config.model_copy(update={"inference": inference.model_copy(update=changes)}))
 
     def run_id_of(self, config: ExperimentConfig) -> str:
         """The id of a run like this one with another config."""

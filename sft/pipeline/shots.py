@@ -20,7 +20,7 @@ from sft.errors import SftError
 from sft.models.load import free_memory
 from sft.models.source import ModelSource
 from sft.pipeline.answer import Answerer
-from sft.pipeline.conclude import needs_of
+from sft.pipeline.conclude import needs_of, scores_shots
 from sft.pipeline.model import load, train_on_pool
 from sft.pipeline.prepare import Prepared
 from sft.training.arguments import trainer_config
@@ -32,14 +32,19 @@ _OF_THE_RESULT = ("push_to_hub", "report_to")
 
 
 class ShotPlan(NamedTuple):
-    """folds: parts of the pool, each to be scored by an adapter trained on the others; none without training."""
+    """folds: parts of the pool, each to be scored by an adapter trained on the others; none without training.
+
+    warnings: of the prompts of the shots. A record keeps them apart, because they are none of a run's that scores no
+    shots.
+    """
 
     folds: list[list[Example]]
+    warnings: list[str]
 
     def report(self, prepared: Prepared) -> dict[str, Any]:
         """For the record."""
         how = {"method": "folds", "folds": len(self.folds)} if self.folds else {"method": "leave-one-out"}
-        return {**how, "rows": len(prepared.pool)}
+        return {**how, "rows": len(prepared.pool), "warnings": self.warnings}
 
 
 def plan_shots(prepared: Prepared, source: ModelSource, *, trains: bool) -> ShotPlan | None:
@@ -49,12 +54,11 @@ def plan_shots(prepared: Prepared, source: ModelSource, *, trains: bool) -> Shot
     """
     inference = prepared.config.inference_or_default
     needed = any(needs.shots for needs in needs_of(inference))
-    if prepared.labels is None or not (needed or inference.score_shots):
+    if prepared.labels is None or not scores_shots(inference):
         return None
     obstacle = _obstacle(prepared, source, trains)
     if obstacle is None:
-        counts = [sum(e.label == i for e in prepared.pool) for i in range(len(prepared.labels))]
-        return ShotPlan(stratified_folds(prepared.pool, min(inference.folds, *counts)) if trains else [])
+        return _in_folds(prepared, inference.folds) if trains else _leaving_one_out(prepared)
     if needed:
         assert inference.calibration is not None
         raise SftError(
@@ -76,6 +80,20 @@ def score_in_folds(prepared: Prepared, source: ModelSource, folds: list[list[Exa
         by_row |= {one.input.row: one for one in _score_fold(prepared, source, held_out)}
         free_memory()
     return [by_row[shot.row] for shot in prepared.pool]
+
+
+def _in_folds(prepared: Prepared, folds: int) -> ShotPlan:
+    """What there is to warn of shows when the folds are trained on."""
+    assert prepared.labels is not None
+    counts = [sum(e.label == i for e in prepared.pool) for i in range(len(prepared.labels))]
+    return ShotPlan(stratified_folds(prepared.pool, min(folds, *counts)), [])
+
+
+def _leaving_one_out(prepared: Prepared) -> ShotPlan:
+    warnings = prepared.calibration_examples().warnings
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return ShotPlan([], warnings)
 
 
 class _Obstacle(NamedTuple):

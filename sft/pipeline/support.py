@@ -9,6 +9,7 @@ from sft.calibration.base import CONTENT_FREE, Needs
 from sft.calibration.scored import Kind, SupportInput
 from sft.data.example import Example
 from sft.data.sampling import InContextExamples
+from sft.errors import PromptError
 from sft.pipeline.prepare import Prepared
 from sft.prompting.build import LabelPrompt, PromptBuilder
 
@@ -37,13 +38,21 @@ def support_prompts(
 
     test: the rows that are answered; shown: their in-context examples, which inputs without content follow too. An
     input of `also` alone is left out where its prompt has no token before the label (an empty input in a template that
-    begins with it), because that can't be scored.
+    begins with it), because that can't be scored. Raises `PromptError` for a premise of the config of which that is
+    true.
     """
     wanted = _wanted([*needed, *also], prepared, test, shown)
     made = [SupportPrompt(one.input, _prompt(one, builder)) for one in wanted]
     if all(one.prompt.prompt for one in made):
         return made
     required = [one.input for one in _wanted(needed, prepared, test, shown)]
+    for one in made:
+        if not one.prompt.prompt and one.input.prompt is not None and one.input in required:
+            raise PromptError(
+                f"inference.pmi_premise is {one.input.prompt!r}, which leaves no token before a label that is scored "
+                "after it: the premise is the whole prompt, and the tokenizer adds none of its own",
+                "write words into it, or set it to null (the prompt with empty inputs)",
+            )
     return [one for one in made if one.prompt.prompt or one.input in required]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from sft.errors import ConfigError, SftError
 from sft.experiments.failure import write_failure
 from sft.pipeline.endpoints import Run, evaluate, run_experiment, train
 from sft.records import read_items, read_record, read_support, write_items
+from sft.reporting.table import report_table
 from tests.fakes import labelled_rows, write_jsonl
 from tests.tiny_runs import tiny_run
 from tests.unit.config.test_light_imports import modules_after
@@ -120,6 +122,19 @@ def test_scores_after_a_file_serve_other_calibrations_on_it(home: Path, tmp_path
         calibrated(first, "batch", args={**args, "unlabelled_path": "other.jsonl"})
 
 
+def test_test_rows_in_a_file_are_told_by_runs_and_by_what_is_made_of_them(home: Path, tmp_path: Path) -> None:
+    path = str(write_jsonl(tmp_path / "more.jsonl", [*TEST[:4], {"text": "other"}]))
+    args = {"estimate_on": "unlabelled", "unlabelled_path": path}
+    first = evaluate(config_of(home, calibration={"method": "batch", "args": args}), tmp_path / "results")
+    assert first.record.inference["calibration"]["transductive"] is True
+    assert [w for w in first.record.warnings if f"4 of 5 rows of {path!r} have the inputs of test rows" in w]
+    adjustable = evaluate(config_of(home, calibration={"method": "batch_adjustable", "args": args}), tmp_path / "fresh")
+    check_same(calibrated(first, "batch_adjustable", args=args).folders[0], adjustable, first)
+    done = calibrated(first, "domain")
+    assert done.records[0].warnings == []
+    assert [note for note in done.table.notes if "(batch)" in note]
+
+
 def test_priors_per_prompt_serve_where_they_were_scored(home: Path, source: Run, tmp_path: Path) -> None:
     args = {"prior": "per_prompt"}
     prompting = {"icl_sampling": "per_prompt"}
@@ -149,6 +164,40 @@ def test_all_methods_are_applied_beside_the_run_and_shown_in_one_table(source: R
     assert [note for note in done.table.notes if "(batch, batch_adjustable)" in note]
 
 
+NARROW = {"method": "temperature", "args": {"lowest": 5, "highest": 6}}
+
+
+@pytest.mark.parametrize("run_it", [evaluate, run_experiment])
+def test_a_record_holds_the_warnings_of_its_own_calibration_only(
+    run_it: Callable[..., Run], home: Path, tmp_path: Path
+) -> None:
+    """The origin warns of its fit, and of the prompts of the shots, which a run without such a fit doesn't score."""
+
+    def fresh(calibration: dict[str, Any]) -> list[str]:
+        config = config_of(home, icl_examples=2, score_shots=False, calibration=calibration)
+        return sorted(run_it(config, tmp_path / calibration["method"]).record.warnings)
+
+    def made(folder: Path, calibration: dict[str, Any], target: str) -> Path:
+        args = calibration.get("args")
+        done = calibrate_results([folder], [calibration["method"]], args=args, results_path=tmp_path / target)
+        return done.folders[0]
+
+    config = config_of(home, icl_examples=2, score_shots=False, calibration=NARROW)
+    first = run_it(config, tmp_path / "results")
+    bound = [warning for warning in first.record.warnings if "which is a bound" in warning]
+    of_shots = first.record.inference["scored_shots"]["warnings"]
+    assert first.record.inference["calibration"]["warnings"] == bound
+    assert len(bound) == 1
+    assert of_shots
+    assert set(of_shots) < set(first.record.warnings)
+    domain = made(first.folder, {"method": "domain"}, "domain made")
+    assert sorted(read_record(domain).warnings) == fresh({"method": "domain"})
+    wide = made(domain, {"method": "temperature"}, "wide made")
+    assert sorted(read_record(wide).warnings) == fresh({"method": "temperature"})
+    back = made(domain, NARROW, "back")
+    assert sorted(read_record(back).warnings) == sorted(first.record.warnings)
+
+
 def test_what_is_there_already_is_kept_and_told(source: Run, tmp_path: Path) -> None:
     first = calibrated(source, "batch", results_path=tmp_path)
     path = first.folders[0] / "record.json"
@@ -164,6 +213,22 @@ def test_the_runs_own_calibration_is_there_already(source: Run, tmp_path: Path) 
     done = calibrated(source, "none", results_path=tmp_path)
     assert done.records == []
     assert not list(tmp_path.iterdir())
+
+
+def test_a_default_written_out_makes_no_other_run(home: Path, source: Run, tmp_path: Path) -> None:
+    """Not in a run, not in a record made of stored scores, not in a failed one, and not in a table."""
+    args = {"space": "log", "estimate_on": "test"}
+    written, left_out = (config_of(home, calibration={"method": "batch", "args": given}) for given in (args, {}))
+    runs = [evaluate(config, tmp_path / name) for name, config in (("written", written), ("left out", left_out))]
+    made = calibrated(source, "batch", args=args, results_path=tmp_path / "made").records[0]
+    records = [made, *(run.record for run in runs)]
+    assert len({record.run_id for record in records}) == 1
+    assert len({write_failure(config, tmp_path, "x", "y")[0].run_id for config in (written, left_out)}) == 1
+    assert len(report_table(records).configurations) == 1
+    again = calibrated(runs[0], "batch", args=args)
+    assert again.notes == [f"{runs[0].folder.name} is there already"]
+    other = calibrated(source, "batch", args={"space": "probability"}, results_path=tmp_path / "made").records[0]
+    assert other.run_id != made.run_id
 
 
 def test_a_failed_attempt_at_the_same_run_is_replaced(home: Path, source: Run, tmp_path: Path) -> None:
@@ -183,6 +248,38 @@ def test_a_recalibrated_record_serves_like_the_run_itself(source: Run, tmp_path:
     assert read_items(by_detour) == read_items(directly)
     assert read_record(by_detour).inference == read_record(directly).inference
     assert read_record(by_detour).inference["scores_of"] == source.record.run_id
+
+
+def test_folders_of_recalibrated_records_say_what_was_done(source: Run, tmp_path: Path) -> None:
+    kinds = list(normalization_registry)
+    done = calibrate_results([source.folder], ["all"], normalizations=["all"], results_path=tmp_path)
+    start = source.record.slug
+    without_ids = [folder.name[: folder.name.rindex("-")] for folder in done.folders]
+    ends = [[method, *([] if kind == "none" else [kind])] for method in calibration_registry for kind in kinds]
+    assert sorted(without_ids) == sorted("-".join([start, *end]) for end in ends)
+    assert [record.folder_name for record in done.records] == [folder.name for folder in done.folders]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_scores_beside_the_test_rows_are_stored_once_where_the_file_system_allows(
+    links: bool, source: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*names: Any, **options: Any) -> None:
+        raise PermissionError("no links here")
+
+    origin = Path(shutil.copytree(source.folder, tmp_path / "origin" / source.folder.name))
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    folder = calibrated(Run(source.record, origin), "batch", results_path=tmp_path).folders[0]
+    ours, theirs = folder / "support.jsonl", origin / "support.jsonl"
+    assert ours.samefile(theirs) is links
+    assert ours.read_bytes() == theirs.read_bytes()
+    (folder / "record.json").unlink()
+    calibrated(Run(source.record, origin), "batch", results_path=tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["items.jsonl", "record.json", "support.jsonl"]
+    shutil.rmtree(origin)
+    domain = calibrate_results([folder], ["domain"], results_path=tmp_path).folders[0]
+    assert read_support(domain) == read_support(source.folder), "it serves without the run itself"
 
 
 def test_records_with_scores_of_a_run_that_is_there_too_are_no_sources(source: Run, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sft.errors import DataError, ModelError, SftError
+from sft.errors import DataError, ModelError, PromptError, SftError
 from sft.inference.scores import LabelScores
-from sft.pipeline.endpoints import Run, evaluate, start
+from sft.pipeline.endpoints import Run, evaluate, run_experiment, start
 from sft.pipeline.predict import predict
 from sft.pipeline.support import ALWAYS_STORED, support_prompts
 from sft.prompting.build import LabelPrompt
@@ -92,6 +92,7 @@ def test_contextual_calibration_scores_content_free_inputs_in_the_runs_own_promp
         "fitted": {},
         "labelled_inputs": 0,
         "unlabelled_inputs": {},
+        "warnings": [],
     }
 
 
@@ -138,9 +139,45 @@ def test_batch_calibration_on_a_file_removes_the_mean_over_the_file(tmp_path: Pa
     assert again.record.run_id != run.record.run_id, "another file is another run"
 
 
-def test_batch_calibration_of_one_test_row_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SftError, match="needs several rows"):
-        run_with(tmp_path, "batch", dataset={"max_n_test": 1})
+@pytest.mark.parametrize("method", ["batch", "batch_adjustable"])
+@pytest.mark.parametrize(
+    ("args", "dataset", "message"),
+    [
+        ({}, {"max_n_test": 1}, "needs several rows .*got 1 test rows"),
+        ({"estimate_on": "unlabelled"}, {}, "needs several rows .*got 1 rows of unlabelled_path"),
+    ],
+    ids=["test", "file"],
+)
+def test_one_row_to_estimate_a_bias_on_is_refused_before_the_model_is_loaded(
+    args: dict[str, Any], dataset: dict[str, Any], message: str, method: str, tmp_path: Path
+) -> None:
+    if args:
+        args = {**args, "unlabelled_path": str(write_jsonl(tmp_path / "one.jsonl", [{"text": "alone"}]))}
+    config = tiny_run(
+        tmp_path,
+        model={"name": "nobody/no-such-model"},
+        dataset=dataset,
+        inference={"calibration": {"method": method, "args": args}},
+    )
+    for attempt in (
+        lambda: evaluate(config, tmp_path / "results"),
+        lambda: run_experiment(config, tmp_path / "results"),
+        lambda: predict(config, tmp_path / "predictions.tsv"),
+    ):
+        with pytest.raises(SftError, match=message):
+            attempt()
+
+
+def test_predicting_one_row_of_many_test_rows_is_refused_and_many_of_one_are_not(tmp_path: Path) -> None:
+    """The rows that are answered count, whatever the data set's test split holds."""
+    many = str(write_jsonl(tmp_path / "many.jsonl", [{"text": f"some {i}"} for i in range(3)]))
+    one = str(write_jsonl(tmp_path / "one.jsonl", [{"text": "alone"}]))
+    batch = {"calibration": {"method": "batch"}}
+    gone = tiny_run(tmp_path, model={"name": "nobody/no-such-model"}, inference=batch)
+    with pytest.raises(SftError, match="got 1 test rows"):
+        predict(gone, tmp_path / "predictions.tsv", input_path=one)
+    config = tiny_run(tmp_path, dataset={"max_n_test": 1}, inference=batch)
+    assert predict(config, tmp_path / "predictions.tsv", input_path=many).exists()
 
 
 @pytest.mark.parametrize(("name", "message"), [("nowhere.jsonl", "no file or folder"), ("data", "is not a file")])
@@ -162,6 +199,16 @@ def test_pmi_subtracts_the_scores_after_a_premise_that_is_the_whole_prompt(tmp_p
     run = run_with(tmp_path, None, score_normalization="pmi", pmi_premise="The label is:")
     check(run, softmax(scores_of_test_rows(run) - scores_of(run.record.model["base"], ["The label is:"])))
     assert stored(run, "premise")[0]["prompt"] == "The label is:"
+
+
+def test_a_premise_without_words_is_refused_with_a_fix_that_helps(tmp_path: Path) -> None:
+    """The premise is the whole prompt: an instruction or another template would change nothing."""
+    with pytest.raises(PromptError, match=r"inference\.pmi_premise is ''") as caught:
+        run_with(tmp_path, None, score_normalization="pmi", pmi_premise="")
+    assert "set it to null" in (caught.value.hint or "")
+    assert stored(run_with(tmp_path, None, pmi_premise=""), "premise") == [], "nobody needs it"
+    run_with(tmp_path, None, score_normalization="pmi", pmi_premise="Label:")
+    run_with(tmp_path, None, score_normalization="pmi")
 
 
 def test_in_context_examples_come_before_inputs_without_content_too(tmp_path: Path) -> None:

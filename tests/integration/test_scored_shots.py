@@ -54,7 +54,7 @@ def test_no_shot_is_shown_to_itself(sampling: str, tmp_path: Path, monkeypatch: 
         assert query == f"Text: {shot['inputs']['text']}\nLabel:"
         assert len(shown) == 6
         assert shot["inputs"]["text"] not in lines(shown)
-    assert run.record.inference["scored_shots"] == {"method": "leave-one-out", "rows": 9}
+    assert run.record.inference["scored_shots"] == {"method": "leave-one-out", "rows": 9, "warnings": []}
 
 
 def test_an_untrained_models_scores_are_those_of_prompts_with_other_shots(tmp_path: Path) -> None:
@@ -122,7 +122,8 @@ def test_no_fold_is_scored_by_an_adapter_that_was_trained_on_it(
     assert sorted(text for queries in scored for text in queries) == sorted(pool)
     assert learnt[-1] == pool, "the run's own adapter learns from all shots"
     assert [shot["row"] for shot in shots_of(run)] == run.record.data["pool_row_numbers"]
-    assert run.record.inference["scored_shots"] == {"method": "folds", "folds": expected, "rows": 3 * shots_per_label}
+    scored_shots = {name: value for name, value in run.record.inference["scored_shots"].items() if name != "warnings"}
+    assert scored_shots == {"method": "folds", "folds": expected, "rows": 3 * shots_per_label}
 
 
 def test_a_folds_scores_are_those_of_an_adapter_trained_on_the_rest_by_hand(tmp_path: Path) -> None:
@@ -206,7 +207,8 @@ def test_what_folds_warn_of_is_in_the_record_once(tmp_path: Path) -> None:
     config = run_config(tmp_path, dataset={"shots": 3}, inference={"icl_examples": 3, **TEMPERATURE})
     warnings = run_experiment(config, tmp_path / "results").record.warnings
     assert len(warnings) == len(set(warnings))
-    assert [w for w in warnings if "2 in-context examples of neutral, 3 asked for" in w]
+    assert [w for w in warnings if w.startswith("held-out prompts: ") and "3 asked for" in w and "neutral (2" in w]
+    assert not [w for w in warnings if w.startswith("inference prompts: ")], "test prompts show all three"
 
 
 def missing_model(folder: Path, **sections: Any) -> ExperimentConfig:
@@ -239,6 +241,16 @@ def test_learning_from_labels_is_refused_where_there_are_none_to_learn_from(
 def test_one_shot_per_label_serves_a_model_that_is_not_trained(tmp_path: Path) -> None:
     config = run_config(tmp_path, dataset={"shots": 1}, inference=TEMPERATURE)
     assert len(shots_of(evaluate(config, tmp_path / "results"))) == 3
+
+
+@pytest.mark.parametrize("shots_per_label", [0, 1])
+def test_shots_without_the_in_context_examples_of_test_rows_are_told_once(shots_per_label: int, tmp_path: Path) -> None:
+    """All of the pool is shown to test rows, which leaves nothing to show to a shot."""
+    config = run_config(tmp_path, dataset={"shots": shots_per_label}, inference={"icl_examples": 1, **TEMPERATURE})
+    record = evaluate(config, tmp_path / "results").record
+    (warning,) = [w for w in record.warnings if "in-context" in w]
+    assert warning.startswith("the shots are scored without in-context examples of negative, neutral, positive, ")
+    assert record.inference["scored_shots"]["warnings"] == [warning]
 
 
 def test_an_adapter_of_which_nobody_knows_what_it_saw_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sft.calibration.domain import DomainContextCalibration
 from sft.calibration.scored import ScoredInput, ScoredInputs, SupportInput
 from sft.calibration.temperature import TemperatureScaling
 from sft.config.schema import InferenceConfig, MethodConfig
+from sft.data.example import Example
 from sft.errors import ModelError
 from sft.inference.scores import LabelScores, probabilities
 from sft.pipeline.conclude import conclude
@@ -23,7 +24,7 @@ from tests.unit.calibration.supports import support
 LABELS = label_set(" no", " maybe", " yes")
 CHARACTERS = np.array([2, 5, 3])
 GENERATOR = np.random.default_rng(1)
-ROWS = [4, 2, 9]
+ROWS = [Example(row, {"text": f"test {row}"}) for row in (4, 2, 9)]
 TEST = -GENERATOR.gamma(4.0, size=(3, 3))
 FILE = {"estimate_on": "unlabelled", "unlabelled_path": "more.jsonl"}
 
@@ -129,6 +130,24 @@ def test_the_report_declares_which_inputs_were_used(
     assert report["transductive"] is ("test_rows" in unlabelled)
 
 
+@pytest.mark.parametrize("method", ["batch", "batch_adjustable"])
+def test_a_file_that_holds_test_inputs_makes_a_calibration_transductive(method: str) -> None:
+    """Rows 1 and 3 of the file are row 2 of the test."""
+    rows = [Example(4, {"text": "alone"}), Example(2, {"text": "shared"}), Example(9, {"text": "0 "})]
+    texts = ["0", "shared", "2", "shared"]
+    file = scored("unlabelled", UNLABELLED, texts=texts, file=["more.jsonl"] * 4)
+    shots = scored("shot", SHOTS, reference=[LABELS.names[i] for i in SHOT_LABELS])
+    inference = InferenceConfig(calibration=MethodConfig(method=method, args=FILE))
+    scores = LabelScores(TEST, np.tile([1, 2, 3], (3, 1)))
+    found = conclude(inference, LABELS, scores, rows, ScoredInputs([*file, *shots], LABELS.names))
+    report = found.report["calibration"]
+    assert report["transductive"] is True
+    assert report["unlabelled_inputs"] == {"rows_of_a_file": 4, "rows_of_a_file_with_test_inputs": 2}
+    (warning,) = found.warnings
+    assert "2 of 4 rows of 'more.jsonl' have the inputs of test rows" in warning
+    assert report["warnings"] == [warning]
+
+
 IMPOSSIBLE = -np.inf
 
 
@@ -144,10 +163,10 @@ def test_rows_whose_labels_cannot_be_compared_are_an_error(scores: list[float], 
     stored = ScoredInputs(scored("premise", np.array([premise])), LABELS.names)
     inference = InferenceConfig(score_normalization="pmi")
     with pytest.raises(ModelError, match="no numbers"):
-        conclude(inference, LABELS, LabelScores(np.array([scores]), np.array([[1, 2, 3]])), [4], stored)
+        conclude(inference, LABELS, LabelScores(np.array([scores]), np.array([[1, 2, 3]])), ROWS[:1], stored)
 
 
 def test_an_impossible_label_has_probability_0() -> None:
     scores = LabelScores(np.array([[-1.0, IMPOSSIBLE, -1.0]]), np.array([[1, 2, 3]]))
-    found = conclude(InferenceConfig(), LABELS, scores, [4], STORED)
+    found = conclude(InferenceConfig(), LABELS, scores, ROWS[:1], STORED)
     np.testing.assert_allclose(found.probabilities, [[0.5, 0.0, 0.5]])

@@ -32,6 +32,12 @@ def test_a_config_that_describes_the_same_run_again_runs_once_with_a_warning(cap
     assert "the configs first and again describe the same run; it runs once" in caplog.text
 
 
+def test_a_default_of_a_calibration_written_out_describes_the_same_run(caplog: pytest.LogCaptureFixture) -> None:
+    left, right = ({"inference": {"calibration": {"method": "domain", "args": args}}} for args in ({}, {"samples": 20}))
+    assert [run.name for run in plan(named(a=left, b=right))] == ["a"]
+    assert "the configs a and b describe the same run" in caplog.messages[0]
+
+
 def test_zero_shot_runs_that_differ_in_training_only_are_the_same_run() -> None:
     zero = {"dataset": {"shots": 0}}
     runs = plan(named(a=zero, b={**zero, "lora": {"r": 64}}, c={**zero, "training": None}))

@@ -25,12 +25,17 @@ SLUGS: list[tuple[dict[str, Any], str]] = [
         },
         "tweet_eval-Qwen2.5-0.5B-shotsall-icl1-2-seed7",
     ),
+    ({"inference": {"score_normalization": "bytes"}}, "no-such-data-no-such-model-shots2-icl0-0-seed13-bytes"),
+    (
+        {"inference": {"calibration": {"method": "batch_adjustable"}, "score_normalization": "calibrated_tokens"}},
+        "no-such-data-no-such-model-shots2-icl0-0-seed13-batch_adjustable-calibrated_tokens",
+    ),
     ({"training": None, "inference": None}, "no-such-data-no-such-model-shots2-icl0-0-seed13"),
 ]
 
 
 @pytest.mark.parametrize(("sections", "expected"), SLUGS)
-def test_a_slug_tells_data_model_shots_in_context_examples_and_seed(sections: dict[str, Any], expected: str) -> None:
+def test_a_slug_tells_what_a_run_is_about(sections: dict[str, Any], expected: str) -> None:
     assert slug(make_config(**sections)) == expected
 
 
@@ -60,12 +65,15 @@ def test_a_model_is_called_by_the_end_of_its_path_that_says_something(model: str
 NAMES = st.text(st.sampled_from("ab./-~_ \n天é:*") | st.characters(), min_size=1, max_size=80)
 
 
-@given(path=NAMES, model=NAMES)
-@example(path=".hidden", model="x")
-@example(path="--option", model="x")
-@example(path="...", model="x")
-def test_any_names_make_one_folder_name_of_bounded_length(path: str, model: str) -> None:
-    made = slug(make_config(dataset={"path": path}, model={"name": model}))
+@given(path=NAMES, model=NAMES, method=NAMES, normalization=NAMES)
+@example(path=".hidden", model="x", method="../x", normalization="-")
+@example(path="--option", model="x", method="x", normalization="y")
+@example(path="...", model="x", method="x" * 99, normalization="y" * 99)
+def test_any_names_make_one_folder_name_of_bounded_length(
+    path: str, model: str, method: str, normalization: str
+) -> None:
+    inference = {"calibration": {"method": method}, "score_normalization": normalization}
+    made = slug(make_config(dataset={"path": path}, model={"name": model}, inference=inference))
     assert re.fullmatch(r"[\w.-]+", made)
-    assert len(made) < 200
+    assert len(made) < 240
     assert not made.startswith((".", "-"))

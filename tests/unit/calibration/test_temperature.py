@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 
 import numpy as np
@@ -67,14 +66,11 @@ BOUNDS = [(2.0, 0.05), (-2.0, 20.0)]
 
 
 @pytest.mark.parametrize(("log_odds", "bound"), BOUNDS)
-def test_shots_that_are_all_right_give_no_certainty_but_a_bound_with_a_warning(
-    log_odds: float, bound: float, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_shots_that_are_all_right_give_no_certainty_but_a_bound_with_a_warning(log_odds: float, bound: float) -> None:
     given = support(shots=np.array([[log_odds, 0.0]] * 4), shot_labels=np.zeros(4, dtype=np.int64))
-    with caplog.at_level(logging.WARNING):
-        adjusted = TemperatureScaling().adjust(np.array([[1.0, 0.0]]), given)
+    adjusted = TemperatureScaling().adjust(np.array([[1.0, 0.0]]), given)
     assert adjusted.fitted == {"temperature": bound}
-    assert [message for message in caplog.messages if "which is a bound" in message]
+    assert [warning for warning in adjusted.warnings if "which is a bound" in warning]
 
 
 def test_shots_that_favour_no_temperature_leave_the_scores_alone() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections import Counter
 from typing import Any, Literal
 
@@ -88,16 +87,38 @@ def test_in_context_examples_of_generation_are_a_total() -> None:
     assert all(len(shown.for_query(query)) == 3 for query in pool)
 
 
-def test_none_asked_for_is_none_shown_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert examples("training", 0).for_query(POOL[0]) == []
-        assert examples("inference", 0, pool=[]).for_query(POOL[0]) == []
-    assert not caplog.messages
+def test_none_asked_for_is_none_shown_without_a_warning() -> None:
+    for shown in (examples("training", 0), examples("inference", 0, pool=[])):
+        assert shown.for_query(POOL[0]) == []
+        assert shown.warnings == []
 
 
-def test_too_few_rows_warn_naming_the_label(caplog: pytest.LogCaptureFixture) -> None:
-    examples("inference", 2, pool=UNEVEN)
-    assert caplog.messages == ["inference prompts: 1 in-context examples of c, 2 asked for (the pool has 1)"]
+def test_too_few_rows_warn_naming_the_label() -> None:
+    assert examples("inference", 2, pool=UNEVEN).warnings == [
+        "inference prompts: fewer in-context examples than the 2 asked for: c (1, the pool has 1)"
+    ]
+
+
+@pytest.mark.parametrize("purpose", ["training", "inference"])
+def test_many_labels_with_too_few_rows_are_one_warning_that_names_the_first(purpose: Purpose) -> None:
+    names = [f"intent {i}" for i in range(77)]
+    pool = make_examples([*range(77)] * 2)
+    shown = InContextExamples(pool, label_set(*names), 3, purpose=purpose, sampling="fixed", seed=13)
+    count = 2 if purpose == "inference" else 1
+    first = ", ".join(f"intent {i} ({count}, the pool has 2)" for i in range(5))
+    asked = "fewer in-context examples than the 3 asked for"
+    assert shown.warnings == [f"{purpose} prompts: {asked}: {first} and 72 more"]
+
+
+def test_labels_that_no_shot_sees_in_its_prompt_are_told_once() -> None:
+    """Of two labels, the pool holds one row: each would be shown to itself only."""
+    pool = make_examples([0, 0, 0, 1, 2])
+    shown = examples("calibration", 2, pool=pool)
+    (none,) = shown.warnings
+    assert "scored without in-context examples of b, c, which test prompts have" in none
+    none, some = examples("calibration", 3, pool=pool).warnings
+    assert "without in-context examples of b, c," in none
+    assert some == "calibration prompts: fewer in-context examples than the 3 asked for: a (2, the pool has 3)"
 
 
 def test_fixed_is_one_list_for_all_test_rows() -> None:

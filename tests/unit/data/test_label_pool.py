@@ -77,7 +77,16 @@ def test_too_few_rows_of_a_label_are_all_used_with_a_warning_that_names_it(caplo
     asked = SIZES[2] + 5
     chosen = pool(asked)
     assert Counter(example.label for example in chosen) == {0: asked, 1: asked, 2: SIZES[2]}
-    assert caplog.messages == [f"c: only {SIZES[2]} training rows, {asked} asked for; all are used"]
+    assert caplog.messages == [f"fewer training rows than the {asked} asked for, all are used: c ({SIZES[2]})"]
+
+
+def test_many_labels_with_too_few_rows_are_one_warning_that_names_the_first(caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"intent {i}" for i in range(77)]
+    train = make_examples([i for i in range(77) for _ in range(3 if i == 1 else 2)])
+    assert len(label_pool(train, label_set(*names), make_config(dataset={"shots": 3}))) == 2 * 77 + 1
+    (message,) = caplog.messages
+    first = ", ".join(f"intent {i} (2)" for i in (0, 2, 3, 4, 5))
+    assert message == f"fewer training rows than the 3 asked for, all are used: {first} and 71 more"
 
 
 def test_enough_rows_warn_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -117,4 +126,4 @@ def test_shots_of_generation_are_a_total() -> None:
 def test_too_few_rows_of_generation_are_all_used_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     config = make_config(dataset={"task_type": "generation", "shots": 8})
     assert len(label_pool(make_examples([None] * 3), None, config)) == 3
-    assert caplog.messages == ["the data set: only 3 training rows, 8 asked for; all are used"]
+    assert caplog.messages == ["fewer training rows than the 8 asked for, all are used: the data set (3)"]
