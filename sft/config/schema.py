@@ -73,8 +73,8 @@ class QuantizationConfig(Section):
     config_class: str = Field(description="Name of a transformers quantization config, e.g. `BitsAndBytesConfig`.")
     args: JsonDict = Field(
         default_factory=dict,
-        description="Its arguments. `quant_type` of `TorchAoConfig` is the name of a config of torchao. For a checkpoint "
-        "that is quantised already: how to load it, e.g. `backend`.",
+        description="Its arguments. `quant_type` of `TorchAoConfig` is the name of a config of torchao. For a "
+        "checkpoint that is quantised already: how to load it, e.g. `backend`.",
     )
 
 
