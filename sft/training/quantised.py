@@ -20,6 +20,10 @@ from sft.models.quantized import quantised_layers
 # Rounding of weights and activations to 8 bits makes 2 %; repacked weights or a wrong kernel more than 50 %.
 _TOLERANCE = 0.1
 _ROWS = 32
+_USE_DEFAULTS = (
+    "remove what chose it from model.quantization.args (backend, quant_type): with the defaults for a kind of weights, "
+    "and with bitsandbytes, gradients are right"
+)
 _USE_ANOTHER = "use another method or variant, or weights that aren't quantised"
 
 
@@ -35,13 +39,15 @@ def prepare_for_training(loaded: LoadedModel, adapter: MethodConfig) -> MethodCo
         if kind in tried:
             continue
         tried.add(kind)
-        error = gradient_error(layer, loaded.model.dtype)
+        try:
+            error = gradient_error(layer, loaded.model.dtype)
+        except (NotImplementedError, RuntimeError, TypeError, ValueError) as reason:  # some kernels say it themselves
+            raise TrainingError(f"can't train on {name}: {reason}", _USE_DEFAULTS) from reason
         if error > _TOLERANCE:
             what = "no gradient" if error == float("inf") else f"a gradient that is wrong by {error:.0%}"
             raise TrainingError(
                 f"can't train on {name}: a quantised {type(layer).__name__} gives {what} to the layers before it",
-                "remove the loading option or the type in model.quantization.args that chose it: with the defaults for "
-                "this kind of weights, and with bitsandbytes, gradients are right",
+                _USE_DEFAULTS,
             )
     is_missed = any(not isinstance(layer, torch.nn.Linear) for _, layer in layers)
     if not is_missed or str(adapter.args.get("target_modules")).lower() != "all-linear":

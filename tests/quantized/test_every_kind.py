@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sft.config.schema import MethodConfig
+from sft.errors import TrainingError
 from sft.inference.label_scorer import LabelScorer
 from sft.initialization.utils import dequantize
 from sft.models.load import LoadedModel, main_device
@@ -215,6 +216,27 @@ def test_answers_are_generated(kind: Kind, section: dict[str, Any]) -> None:
         first = loaded.model(input_ids=ids).logits[0, -1].argmax()
     assert found.shape[1] > 9
     assert found[0, 9] == first
+
+
+@parametrised(of=lambda kind: kind.name in ("awq", "gptq-4"))
+@pytest.mark.parametrize("backend", ["auto", "auto_trainable"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_kernel_of_the_users_choice_trains_right_or_not_at_all(
+    kind: Kind, section: dict[str, Any], backend: str, dtype: str
+) -> None:
+    """Which kernels the names stand for depends on the CPU; some refuse, some pass no gradient after an evaluation."""
+    choice = {"config_class": "AwqConfig", "args": {"backend": backend}}
+    if kind.name != "awq":
+        choice = {"config_class": "GPTQConfig", "args": {"backend": backend, "bits": 4}}
+    loaded = loaded_from({**section, "quantization": choice, "model_args": {"dtype": dtype}})
+    reference = same_function(loaded_from(section))
+    logits(loaded)
+    try:
+        found = lora_gradients(loaded)
+    except TrainingError as error:
+        assert "can't train on" in str(error)  # noqa: PT017 - it may also succeed
+        return
+    assert relative(found, lora_gradients(reference)) < 0.06
 
 
 @parametrised(of=lambda kind: not kind.name.startswith("compressed"))

@@ -48,6 +48,11 @@ class Packed(nn.Module):
         self.in_features, self.out_features, self._mode = linear.in_features, linear.out_features, mode
         self.register_buffer("qweight", linear.weight.detach().clone())
 
+    def train(self, mode: bool = True) -> Packed:
+        if mode and self._mode == "refusing":
+            raise NotImplementedError("inference only")
+        return super().train(mode)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight: Any = self.qweight
         if self._mode == "none":
@@ -71,7 +76,8 @@ def test_an_exact_gradient_is_found_exact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "match"), [("wrong", "wrong by 50%"), ("none", "no gradient"), ("repacked", "wrong by 1")]
+    ("mode", "match"),
+    [("wrong", "wrong by 50%"), ("none", "no gradient"), ("repacked", "wrong by 1"), ("refusing", "inference only")],
 )
 def test_layers_with_a_wrong_gradient_are_refused_before_training(mode: str, match: str, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=rf"can't train on model\.layers\.0\.(.|\n)*{match}"):
