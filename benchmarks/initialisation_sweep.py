@@ -3,7 +3,7 @@
     python benchmarks/initialisation_sweep.py --assets ../shared --processes 2
 
 Runs `etc/configs/jsonnet/initialisations.jsonnet` on the SST-2 rows and the pretrained 31 M parameter model of the
-assets: initialisations × 3 learning rates × 32 and 128 shots per label × 3 seeds, several runs at a time; finished runs
+assets: initialisations × 3 learning rates × 16 and 64 shots per label × 3 seeds, several runs at a time; finished runs
 in `--results` are not repeated. The learning rate of an initialisation (for a number of shots) is the one with the best
 accuracy of the shots by adapters that hadn't seen them (2 folds; mean over seeds; ties by their log-likelihood). Then
 the test accuracies are compared with PEFT's default at its own best rate: difference of the means with a 95 % crossed
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="Start no run after so many seconds.")
     parser.add_argument("--only", default="", help="Only runs whose name begins so, to try the script.")
-    parser.add_argument("--max-n-test", type=int, default=500)
+    parser.add_argument("--max-n-test", type=int, default=1000)
     parser.add_argument("--commit", default=None, help="Where the tree is no git checkout.")
     arguments = parser.parse_args()
     overrides = [

@@ -1,4 +1,4 @@
-// Which LoRA initialisation? Every one with several learning rates, since each has its own best one, chosen by
+// Which LoRA initialisation, with 32 and with 128 labelled rows? Every one with several learning rates, since each has its own best one, chosen by
 // cross-validation on the shots and never by the test rows. Try it on another model or data set with, for example,
 //   -o model.name=path/to/model -o dataset.path=path/to/data -o prompting.output_column=label
 local initialisations = {
@@ -6,7 +6,6 @@ local initialisations = {
   pca: 'pca',
   pissa: 'pissa',
   milora: 'milora',
-  olora: 'olora',
   eva: 'eva',
   'lora-ga': 'lora_ga',
 };
@@ -53,7 +52,7 @@ local experiment(initialisation, learning_rate, shots, seed) = {
       experiment(initialisation, learning_rate, shots, seed)
     for initialisation in std.objectFields(initialisations)
     for learning_rate in [3e-4, 1e-3, 3e-3]
-    for shots in [32, 128]
+    for shots in [16, 64]
     for seed in [13, 14, 15]
   },
 }
