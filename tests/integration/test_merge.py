@@ -150,7 +150,7 @@ def test_an_adapter_of_a_quantised_base_is_merged_into_the_unquantised_one_and_t
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("bitsandbytes")
-    quantization = {"config_class": "BitsAndBytesConfig", "args": {"load_in_4bit": True}}
+    quantization = {"config_class": "BitsAndBytesConfig", "args": {"load_in_8bit": True}}
     trained(tmp_path, "lora", {"r": 4}, model={"quantization": quantization})
     merge_model(tmp_path / "adapter", tmp_path / "merged")
     config = json.loads((tmp_path / "merged" / "config.json").read_text(encoding="utf-8"))

@@ -79,12 +79,12 @@ def train(loaded: LoadedModel, folder: Path, **trainer_args: Any) -> TrainingSum
 
 def lora_gradients(loaded: LoadedModel) -> torch.Tensor:
     """Of a loss through LoRA that isn't zero anywhere, so that every gradient passes through all layers above."""
-    from sft.adapters import adapter_registry
+    from sft.training.attach import attach
     from sft.training.quantised import prepare_for_training
 
     method = prepare_for_training(loaded, MethodConfig(method="lora", args={"r": 4, "target_modules": "all-linear"}))
     torch.manual_seed(0)
-    model = adapter_registry["lora"](loaded.model, method.args)
+    model = attach(loaded.model, method).model
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):

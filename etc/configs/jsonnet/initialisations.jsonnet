@@ -1,5 +1,5 @@
-// Which LoRA initialisation, with 32 and with 128 labelled rows? Every one with several learning rates, since each has its own best one, chosen by
-// cross-validation on the shots and never by the test rows. Try it on another model or data set with, for example,
+// Which LoRA initialisation, with 32 and with 128 labelled rows? Every one with several learning rates, since each has
+// its own best one, chosen by cross-validation on the shots and never by the test rows. On another model or data set:
 //   -o model.name=path/to/model -o dataset.path=path/to/data -o prompting.output_column=label
 local initialisations = {
   default: true,

@@ -72,7 +72,8 @@ def test_a_new_dequantizer_is_one_file_and_every_initialisation_of_weights_reads
 
 
 def test_the_table_lists_every_initialisation_with_its_arguments_and_defaults() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| .*? \| [^|]*? \| ([^|]*?) ?\|", PAGE.split("## A new one")[0], flags=re.MULTILINE)
+    table = PAGE.split("## A new one")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .*? \| [^|]*? \| ([^|]*?) ?\|", table, flags=re.MULTILINE)
     listed = {name: dict(re.findall(r"`(\w+)` \(`?([\w.]+)`?", arguments)) for name, arguments in rows}
     known = {}
     for name, initializer in initializer_registry.items():
