@@ -19,11 +19,11 @@ from tests.tiny_runs import tiny_run
 ARGS: dict[str, Any] = {"max_steps": 6, "save_steps": 2, "save_strategy": "steps", "logging_steps": 1}
 
 
-def config_of(tmp_path: Path, name: str) -> ExperimentConfig:
+def config_of(tmp_path: Path, name: str, initialization: str | bool = True) -> ExperimentConfig:
     """With dropout, so that the state of the random generators matters too."""
     return tiny_run(
         tmp_path,
-        lora={"r": 4, "lora_dropout": 0.2},
+        lora={"r": 4, "lora_dropout": 0.2, "init_lora_weights": initialization},
         dataset={"shots": 3},
         trainer_args={**ARGS, "output_dir": str(tmp_path / name)},
     )
@@ -33,11 +33,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "adapter_model.safetensors")
 
 
-def interrupted(tmp_path: Path, name: str) -> Path:
+def interrupted(tmp_path: Path, name: str, initialization: str | bool = True) -> Path:
     """The folder of a training that was killed after its second checkpoint; a third was only begun."""
     whole = tmp_path / "whole"
     if not whole.exists():
-        train(config_of(tmp_path, "whole"))
+        train(config_of(tmp_path, "whole", initialization))
     folder = tmp_path / name
     folder.mkdir()
     for part in ("checkpoint-2", "checkpoint-4"):
@@ -54,6 +54,17 @@ def test_a_resumed_training_ends_with_the_same_weights_to_the_bit(tmp_path: Path
     assert expected.keys() == have.keys()
     assert all(torch.equal(expected[name], have[name]) for name in expected)
     assert trained.summary.steps == 6
+
+
+@pytest.mark.parametrize("initialization", ["pissa", "lora_ga"])
+def test_an_initialisations_residual_is_found_again(initialization: str, tmp_path: Path) -> None:
+    """It is in no checkpoint; both halves of the saved factors of twice the rank are those of the whole training."""
+    folder = interrupted(tmp_path, "resumed", initialization)
+    train(config_of(tmp_path, "resumed", initialization), resume=True)
+    expected, have = weights(tmp_path / "whole"), weights(folder)
+    assert {value.shape[0] for name, value in have.items() if "lora_A" in name} == {8}
+    assert expected.keys() == have.keys()
+    assert all(torch.equal(expected[name], have[name]) for name in expected)
 
 
 def test_it_goes_on_from_the_checkpoints_weights_and_not_from_the_beginning(tmp_path: Path) -> None:
