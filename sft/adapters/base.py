@@ -64,7 +64,10 @@ class AdapterMethod:
         return False
 
     def fold(self, model: Any, residuals: list[Residual]) -> None:
-        """Make residuals part of the trained adapter, so that it fits the original base model."""
+        """Make residuals part of the trained adapter, so that it fits the original base model.
+
+        Called only where the method can start anywhere.
+        """
         raise NotImplementedError
 
     def before_training(self, model: Any, steps: int) -> None:

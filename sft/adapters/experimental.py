@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sft.adapters.base import adapter_registry
-from sft.adapters.peft_method import PeftMethod
+from sft.adapters.peft_method import peft_method
 from sft.config.peft_source import peft_methods
 
 REFUSED = {
@@ -19,6 +19,4 @@ REFUSED = {
 def register_the_rest() -> None:
     """Register what has no class of its own and isn't refused."""
     for name in sorted(peft_methods().keys() - adapter_registry.keys() - REFUSED.keys()):
-        adapter_registry[name] = type(
-            name, (PeftMethod,), {"peft_name": name, "experimental": True, "starts_at_base": False}
-        )
+        adapter_registry[name] = peft_method(name, experimental=True, starts_at_base=False)

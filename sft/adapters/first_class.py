@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 from sft.adapters.base import adapter_registry
-from sft.adapters.peft_method import PeftMethod
+from sft.adapters.peft_method import peft_method
 
+_PAPERS = {
+    "ia3": "Liu et al. 2022, arXiv 2205.05638",
+    "vera": "Kopiczko et al. 2023, arXiv 2310.11454",
+    "loha": "Hyeon-Woo et al. 2021, arXiv 2108.06098",
+    "lokr": "Yeh et al. 2023, arXiv 2309.14859",
+    "oft": "Qiu et al. 2023, arXiv 2306.07280",
+    "miss": "Kang and Yin 2024, arXiv 2409.15371",
+}
 
-@adapter_registry.register("ia3")
-class IA3(PeftMethod):
-    """(IA)³, Liu et al. 2022, arXiv 2205.05638."""
-
-    peft_name = "ia3"
-
-
-@adapter_registry.register("vera")
-class VeRA(PeftMethod):
-    """Kopiczko et al. 2023, arXiv 2310.11454."""
-
-    peft_name = "vera"
-
-
-@adapter_registry.register("loha")
-class LoHa(PeftMethod):
-    """Hyeon-Woo et al. 2021, arXiv 2108.06098."""
-
-    peft_name = "loha"
-
-
-@adapter_registry.register("lokr")
-class LoKr(PeftMethod):
-    """Yeh et al. 2023, arXiv 2309.14859."""
-
-    peft_name = "lokr"
-
-
-@adapter_registry.register("oft")
-class OFT(PeftMethod):
-    """Qiu et al. 2023, arXiv 2306.07280."""
-
-    peft_name = "oft"
-
-
-@adapter_registry.register("miss")
-class MiSS(PeftMethod):
-    """Kang and Yin 2024, arXiv 2409.15371."""
-
-    peft_name = "miss"
+for _name, _paper in _PAPERS.items():
+    adapter_registry[_name] = peft_method(_name, __doc__=_paper)

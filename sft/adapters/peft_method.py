@@ -44,6 +44,11 @@ class PeftMethod(AdapterMethod):
             ) from error
 
 
+def peft_method(name: str, **attributes: Any) -> type[PeftMethod]:
+    """The class of a method that needs nothing but its name. attributes: those of `AdapterMethod` that differ."""
+    return type(name, (PeftMethod,), {"peft_name": name, **attributes})
+
+
 _EXAMPLE = {
     "target_modules": ', e.g. to "all-linear"',
     "feedforward_modules": ": those of target_modules whose inputs are scaled instead of their outputs; [] for none",

@@ -42,28 +42,45 @@ class Initialized(NamedTuple):
     seconds: float
     has_residual: bool
 
-    def report(self) -> dict[str, Any]:
-        return self._asdict()
-
 
 def initialize(
-    factors: Sequence[LowRankFactors], spec: MethodConfig, measurements: Measurements, seed: int
+    factors: Sequence[LowRankFactors],
+    spec: MethodConfig,
+    measurements: Measurements,
+    seed: int,
+    *,
+    anywhere: bool = True,
 ) -> Initialized:
     """Overwrite the factors with those of the initializer that `spec` names.
 
-    Raises `SftError` for an adapter without low-rank factors and for arguments that the initializer doesn't have.
+    anywhere: whether the adapter can start with a product that isn't zero. Raises `SftError` for such a product where
+    it can't, for an adapter without low-rank factors, and for an initializer that asks for what isn't there.
     """
     initializer = initializer_registry[spec.method]
     if not factors:
-        raise SftError(f"initialisation {spec.method!r}: the adapter has no low-rank factors to initialise")
+        raise SftError(f"initialisation {spec.method!r}: the adapter has no low-rank factors", "use lora or adalora")
     parameters = parameters_of(initializer)
     started = time.perf_counter()
     bar = progress_bar(len(factors), f"initialising adapters ({spec.method})")
-    measured = next((need for need in MEASURED if need in parameters), None)
+    asked = [need for need in MEASURED if need in parameters]
+    if len(asked) > 1:
+        raise SftError(
+            f"initialisation {spec.method!r} asks for {' and '.join(asked)}, and one of them is measured at a time",
+            "take one of these parameters out of its signature",
+        )
+    measured = asked[0] if asked else None
     if measured in ("inputs", "gradient") and not measurements.rows:
-        raise SftError(f"initialisation {spec.method!r} looks at the training shots, and there are none")
+        raise SftError(
+            f"initialisation {spec.method!r} looks at the training shots, and there are none", "raise dataset.shots"
+        )
     _announce(spec.method, initializer, factors)
     for one, made in _made(initializer, factors, spec.args, measurements, seed, measured):
+        if not anywhere and bool(made["lora_B"].any()):
+            raise SftError(
+                f"initialisation {spec.method!r}: its factors start with a product that isn't zero, which this adapter "
+                "(adalora, or lora with use_dora) can't take",
+                "use one whose B starts at zero, e.g. pca or eva, or plain lora",
+            )
         _put(one, made)
         bar.update()
     bar.close()
@@ -128,9 +145,5 @@ def _put(one: LowRankFactors, made: Factors) -> None:
         )
     with torch.no_grad():
         one.a.copy_(a)
-        if one.gate is None:
+        if one.gate is None:  # a gate is zero at first, and with b at zero too nothing would ever learn
             one.b.copy_(b)
-        elif bool(b.any()):
-            one.b.copy_(b)
-            one.gate.fill_(1.0)
-        # else: the gate is zero, and with b at zero too nothing would ever learn; b stays as PEFT made it.

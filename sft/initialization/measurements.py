@@ -30,8 +30,10 @@ class Measurements:
         self.rows = [rows[i] for i in sorted(chosen)]
 
     def of(self, factors: Sequence[LowRankFactors], kind: Kind) -> Iterator[tuple[LowRankFactors, Tensor]]:
-        """Each of the factors with its layer's inputs `[tokens, in]` (at most 8192, spread over the rows), gradient
-        `[out, in]` of the mean loss per token, or weight before quantisation; at the present weights, without dropout.
+        """Each of the factors with its layer's measurement, float32, at the present weights and without dropout.
+
+        inputs: `[tokens, in]`, at most 8192, spread over the rows. gradient: `[out, in]` of the loss (mean over a
+        row's answer, then over rows). original: the weight before quantisation.
         """
         if kind == "original":
             yield from original_weights(self._model, factors)

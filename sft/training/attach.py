@@ -8,9 +8,7 @@ from typing import Any
 
 from sft.adapters import AdapterMethod, method_of
 from sft.config.schema import MethodConfig
-from sft.errors import SftError
 from sft.initialization.apply import Initialized, initialize
-from sft.initialization.initializers.base import initializer_registry, parameters_of
 from sft.initialization.measurements import Measurements
 from sft.initialization.residual import Residual
 from sft.prompting.labelled import LabelledIds
@@ -61,11 +59,7 @@ def attach(model: Any, adapter: MethodConfig, *, rows: Sequence[LabelledIds] = (
     spec = method.initialization(adapter.args)
     if spec is None:
         return AttachedAdapter(wrapped, method, None)
-    if "residual" in parameters_of(initializer_registry[spec.method]) and not method.can_start_anywhere(adapter.args):
-        raise SftError(
-            f"initialisation {spec.method!r}: its factors start with a product that isn't zero, which this adapter "
-            f"({adapter.method}{' with use_dora' if adapter.args.get('use_dora') else ''}) can't take",
-            "use one whose B starts at zero, e.g. pca or eva, or plain lora",
-        )
-    initialized = initialize(method.factors(wrapped), spec, Measurements(wrapped, rows, seed), seed)
+    anywhere = method.can_start_anywhere(adapter.args)
+    measurements = Measurements(wrapped, rows, seed)
+    initialized = initialize(method.factors(wrapped), spec, measurements, seed, anywhere=anywhere)
     return AttachedAdapter(wrapped, method, initialized)

@@ -129,7 +129,7 @@ def train_adapter(
         seconds=seconds,
         trainable_parameters=trainable,
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
-        initialization=None if attached.initialized is None else attached.initialized.report(),
+        initialization=None if attached.initialized is None else attached.initialized._asdict(),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
 

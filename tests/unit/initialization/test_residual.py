@@ -11,6 +11,7 @@ from peft import PeftModel
 
 from sft.config.schema import MethodConfig
 from sft.errors import SftError
+from sft.initialization.initializers import initializer_registry
 from sft.training.attach import AttachedAdapter, attach
 from tests.tiny_models import random_ids, tiny_loaded
 
@@ -93,3 +94,25 @@ def test_dora_cannot_start_at_a_product_that_is_not_zero() -> None:
     with pytest.raises(SftError, match="use_dora"):
         attached(use_dora=True)
     attached(use_dora=True, init_lora_weights="pca")
+
+
+def plus_one(layer: Any, rank: int, dtype: torch.dtype = torch.bfloat16) -> dict[str, torch.Tensor]:
+    """Of a user: no parameter tells that B isn't zero."""
+    n_out, n_in = layer.weight.shape
+    return {"lora_A": torch.ones(rank, n_in, dtype=dtype), "lora_B": torch.ones(n_out, rank, dtype=dtype)}
+
+
+def test_what_dora_cannot_take_is_told_by_the_factors_and_not_by_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(initializer_registry._entries, "plus one", plus_one)
+    attached(init_lora_weights="plus one")
+    with pytest.raises(SftError, match="product that isn't zero"):
+        attached(use_dora=True, init_lora_weights="plus one")
+
+
+def test_an_initialisation_that_asks_for_two_measurements_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both(layer: Any, rank: int, dtype: torch.dtype = torch.bfloat16, *, inputs: Any, gradient: Any) -> Any:
+        raise AssertionError("never called")
+
+    monkeypatch.setitem(initializer_registry._entries, "both", both)
+    with pytest.raises(SftError, match="asks for inputs and gradient"):
+        attached(init_lora_weights="both")
