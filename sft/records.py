@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from sft.errors import SftError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_READABLE = (1, 2)  # 1 lacked `plan_id`, `inputs` and `resources`
 RECORD_FILE = "record.json"
 ITEMS_FILE = "items.jsonl"
 SUPPORT_FILE = "support.jsonl"
@@ -35,7 +36,9 @@ class RunRecord:
 
     results: metric name → value (scalars, and nested tables such as `per_class`); `baselines` holds the same for the
     label-budget-equal baselines. timings: seconds by stage. counts: rows, shots, truncations. data: fingerprints and
-    duplicates. error: what stopped a failed run.
+    duplicates. error: what stopped a failed run. plan_id: identifies what was asked for before any data was read (the
+    config without what no result depends on); runs of one plan id differ in their data. inputs: local files that the
+    run read, with size and time of change, by path. resources: peak memory, and whether memory ran out.
     """
 
     run_id: str
@@ -55,6 +58,9 @@ class RunRecord:
     environment: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
+    plan_id: str | None = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
     started_at: str = ""
     finished_at: str = ""
     schema_version: int = SCHEMA_VERSION
@@ -72,9 +78,9 @@ def write_record(record: RunRecord, folder: Path) -> Path:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read a record.
+    """Read a record; one of an earlier schema version gets the defaults of what it lacks.
 
-    Raises `SftError` for a record of another schema version or with keys that this version doesn't know.
+    Raises `SftError` for a record of an unknown schema version or with keys that this version doesn't know.
     """
     path = folder / RECORD_FILE
     try:
@@ -84,13 +90,13 @@ def read_record(folder: Path) -> RunRecord:
     if not isinstance(values, dict):
         raise SftError(f"{path}: not a run record: it holds no object")
     version = values.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version not in _READABLE or isinstance(version, bool):
         raise SftError(
-            f"{path}: schema version {version!r}, this version of sft reads {SCHEMA_VERSION}",
+            f"{path}: schema version {version!r}, this version of sft reads {', '.join(map(str, _READABLE))}",
             "run the experiment again, or read it with the version of sft that wrote it",
         )
     try:
-        return RunRecord(**values)
+        return RunRecord(**{**values, "schema_version": SCHEMA_VERSION})
     except TypeError as error:
         raise SftError(f"{path}: not a run record: {error}") from error
 

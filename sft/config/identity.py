@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal
 
 from sft.config.schema import ExperimentConfig
-from sft.records import SCHEMA_VERSION
+
+# To be raised when runs with the same config stop having the same results: they are different runs then.
+_IDENTITY_VERSION = 1
+
+SeedName = Literal["seed", "data", "icl", "train"]
 
 # Where things are written and how they are shown; no result depends on them.
 _PRESENTATION_ARGS = frozenset(
@@ -55,7 +59,7 @@ def run_id(
         "config": canonical(config, trains=trains),
         "data": data_fingerprint,
         "checkpoint": checkpoint_fingerprint,
-        "schema": SCHEMA_VERSION,
+        "schema": _IDENTITY_VERSION,
     }
     if unlabelled_fingerprint is not None:
         identity["unlabelled"] = unlabelled_fingerprint
@@ -70,18 +74,45 @@ def configuration_id(config: ExperimentConfig, *, trains: bool) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def seeds_that_matter(config: ExperimentConfig, *, trains: bool) -> frozenset[SeedName]:
+    """The seeds on which the results of a run may depend: none, for zero-shot label scoring.
+
+    `seed` itself only draws sampled texts; the others choose shots, in-context examples (and the random words of
+    calibrations), and initialise and shuffle training.
+    """
+    inference = config.inference_or_default
+    seeds: set[SeedName] = set()
+    generates = config.dataset.task_type != "classification" or inference.method == "generate"
+    if generates and inference.generation_args.get("do_sample"):
+        seeds.add("seed")
+    shown = inference.icl_examples + (config.training.icl_examples if trains and config.training else 0)
+    if config.dataset.shots != 0 or inference.icl_examples:
+        seeds.add("data")
+    if shown or inference.calibration is not None:
+        seeds.add("icl")
+    if trains:
+        seeds.add("train")
+    return frozenset(seeds)
+
+
 def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
-    """The config's resolved values in one form: defaults filled in, short forms expanded, 8.0 written 8."""
-    values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", "train_seed"})
+    """The config's resolved values in one form: defaults filled in, short forms expanded, 8.0 written 8.
+
+    Of the seeds, those that matter.
+    """
+    seeds = {"seed", "data_seed", "icl_seed", "train_seed"}
+    values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", *seeds})
     adapter, training = config.adapter_spec, config.training
     if trains and adapter is not None and training is not None:
         args = {k: v for k, v in training.trainer_args.items() if k not in _PRESENTATION_ARGS}
         values["adapter"] = adapter.model_dump(mode="json")
         values["training"] = {**training.model_dump(mode="json"), "trainer_args": args}
-        values["train_seed"] = config.seed_for("train")
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
-    values["data_seed"] = config.seed_for("data")
-    values["icl_seed"] = config.seed_for("icl")
+    for name in seeds_that_matter(config, trains=trains):
+        if name == "seed":
+            values["seed"] = config.seed
+        else:
+            values[f"{name}_seed"] = config.seed_for(name)
     result = _plain_numbers(values)
     assert isinstance(result, dict)
     return result

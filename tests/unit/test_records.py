@@ -140,10 +140,10 @@ def test_a_write_that_succeeds_leaves_nothing_else_behind(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["items.jsonl", "record.json"]
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 3, None, "1", True])
 def test_a_record_of_another_schema_version_is_refused(tmp_path: Path, version: Any) -> None:
     write_record(record(schema_version=version), tmp_path)
-    with pytest.raises(SftError, match=rf"record\.json: schema version {version!r}, this version of sft reads 1"):
+    with pytest.raises(SftError, match=rf"record\.json: schema version {version!r}, this version of sft reads 1, 2"):
         read_record(tmp_path)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sft.config.identity import configuration_id, run_id
+from sft.config.identity import configuration_id, run_id, seeds_that_matter
 from sft.config.load import config_from_value
 from tests.fakes import config_value, make_config
 
@@ -42,6 +42,7 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "seeds written out": ({}, {"data_seed": 13, "icl_seed": 13, "train_seed": 13}),
     "another way to the same scores": ({}, {"inference": {"scorer": "naive", "compile": False}}),
     "scores stored beside the results": ({}, {"inference": {"score_shots": True}}),
+    "icl_seed without in-context examples": ({}, {"icl_seed": 14}),
     "an old name": (trainer_args(max_length=64), trainer_args(max_seq_length=64)),
 }
 
@@ -50,7 +51,14 @@ DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "shots": ({}, {"dataset": {"shots": 3}}),
     "seed": ({}, {"seed": 14}),
     "data_seed": ({}, {"data_seed": 14}),
-    "icl_seed": ({}, {"icl_seed": 14}),
+    "icl_seed with in-context examples": (
+        {"inference": {"icl_examples": 1}},
+        {"inference": {"icl_examples": 1}, "icl_seed": 14},
+    ),
+    "icl_seed with a calibration": (
+        {"inference": {"calibration": {"method": "domain"}}},
+        {"inference": {"calibration": {"method": "domain"}}, "icl_seed": 14},
+    ),
     "train_seed": ({}, {"train_seed": 14}),
     "model": ({}, {"model": {"name": "other"}}),
     "lora": ({}, {"lora": {"r": 8}}),
@@ -113,6 +121,36 @@ def test_data_and_checkpoint_and_whether_it_trains_are_part_of_a_run() -> None:
 )
 def test_a_run_that_trains_nothing_ignores_how_it_would_train(change: dict[str, Any]) -> None:
     assert id_of(trains=False, **change) == id_of(trains=False)
+
+
+ZERO_SHOT = {"dataset": {"shots": 0}}
+SAMPLED = {"method": "generate", "generation_args": {"do_sample": True}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "seeds"),
+    [
+        ({}, set()),
+        ({"inference": {"method": "generate"}}, set()),
+        ({"inference": SAMPLED}, {"seed"}),
+        ({"inference": {"icl_examples": 1}}, {"data", "icl"}),
+        ({"inference": {"calibration": {"method": "domain"}}}, {"icl"}),
+        ({"training": {"icl_examples": 1}}, set()),
+    ],
+    ids=str,
+)
+def test_a_zero_shot_run_has_only_the_seeds_that_it_uses(sections: dict[str, Any], seeds: set[str]) -> None:
+    config = make_config(**ZERO_SHOT, **sections)
+    assert seeds_that_matter(config, trains=False) == seeds
+    same = {"seed": 99, "data_seed": config.seed, "icl_seed": config.seed, "train_seed": 3}
+    other = make_config(**ZERO_SHOT, **sections, **same)
+    assert (run_id(config, None, trains=False) == run_id(other, None, trains=False)) is ("seed" not in seeds)
+
+
+def test_training_uses_shots_and_training_seeds_and_that_of_examples_where_some_are_shown() -> None:
+    assert seeds_that_matter(make_config(), trains=True) == {"data", "train"}
+    shown = make_config(training={"icl_examples": 1})
+    assert seeds_that_matter(shown, trains=True) == {"data", "icl", "train"}
 
 
 def test_a_configuration_is_a_run_without_its_seeds() -> None:
