@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sft.config import load
 from sft.config.load import NamedConfig
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
-from sft.experiments.launch import RunOutcome, launcher_registry
-from sft.experiments.plan import plan
+from sft.experiments.launch import LaunchOptions, launcher_registry
+from sft.experiments.live import Live
+from sft.experiments.outcome import RunOutcome
+from sft.experiments.schedule import Schedule, schedule
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.recalibrate import Impossible, choices, recalibrate_runs
 from sft.pipeline.scored_runs import find_scored_runs
+from sft.planned import Planned, write_plan
 from sft.plugins import load_entry_points
 from sft.records import RunRecord, write_json, write_text
 from sft.reporting.json import as_json
@@ -57,33 +61,62 @@ class Sweep(NamedTuple):
     interrupted: bool
 
 
+def plan_experiments(
+    configs: Sequence[NamedConfig],
+    results_path: str | Path,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    retry_failed: bool = False,
+) -> Schedule:
+    """What `run_experiments` would do with the same arguments: which runs are done, and which are left."""
+    return schedule(configs, Path(results_path), only=only, force=force, retry_failed=retry_failed)
+
+
 def run_experiments(
     configs: Sequence[NamedConfig],
     results_path: str | Path,
     *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    retry_failed: bool = False,
+    keep_adapters: bool = False,
     launcher: str = "local",
-    on_outcome: Callable[[RunOutcome, int, int], None] = lambda outcome, done, total: None,
+    isolation: Literal["worker", "process"] = "worker",
+    workers: int | None = None,
+    launcher_args: dict[str, Any] | None = None,
+    live: Live | None = None,
 ) -> Sweep:
-    """Run every config and write `aggregated_results.json` and `.md` under `results_path`.
+    """Run what isn't done of the configs and write `aggregated_results.json` and `.md` under `results_path`.
 
-    A failed run is recorded and the rest go on. After an interrupt, what is done is aggregated all the same.
-    on_outcome: called with each outcome, how many runs are done, and how many there are.
+    A failed run is recorded and the rest go on. After an interrupt, what is done is aggregated all the same; the same
+    call then goes on where it was. only: shell patterns of names. force: run again what is complete. retry_failed: run
+    again what failed. keep_adapters: keep what is trained, each in its run's folder. launcher: a name of
+    `launcher_registry`. isolation, workers, launcher_args: see `LaunchOptions`. live: is told what happens.
     """
-    runs = plan(configs)
-    results_path = Path(results_path)
+    results_path, live = Path(results_path), live or Live()
+    planned = plan_experiments(configs, results_path, only=only, force=force, retry_failed=retry_failed)
+    launch = launcher_registry[launcher]
     try:
         results_path.mkdir(parents=True, exist_ok=True)
-        (results_path / "logs").mkdir(exist_ok=True)
+        write_plan(results_path, [Planned(r.name, r.plan_id, r.config.model_dump(mode="json")) for r in planned.runs])
     except OSError as error:
         raise SftError(f"--results-path: can't write into {str(results_path)!r}: {error.strerror}") from error
-    outcomes: list[RunOutcome] = []
+    outcomes = list(planned.ended.values())
+    options = LaunchOptions(
+        results_path.absolute(), isolation, workers, keep_adapters, force, live, dict(launcher_args or {})
+    )
     interrupted = False
+    live.begin(len(planned.runs))
     try:
-        for outcome in launcher_registry[launcher](runs, results_path):
-            outcomes.append(outcome)
-            on_outcome(outcome, len(outcomes), len(runs))
+        for outcome in outcomes:
+            live.ended(outcome)
+        with contextlib.closing(launch(planned.tasks, options)) as launched:
+            outcomes.extend(launched)
     except KeyboardInterrupt:
         interrupted = True
+    finally:
+        live.close()
     table = report_table(outcome.record for outcome in outcomes)
     write_json(results_path / "aggregated_results.json", as_json(table))
     write_text(results_path / "aggregated_results.md", as_markdown(table))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from sft import __version__
 
 if TYPE_CHECKING:
-    from sft.experiments.launch import RunOutcome
+    from sft.experiments.schedule import Schedule
     from sft.records import RunRecord
     from sft.reporting.table import ReportTable
 
@@ -54,8 +53,9 @@ _USER_ERROR, _FAILED_RUNS, _INTERRUPTED = 2, 1, 130
 def main() -> None:
     """The entry point of `sft` and of `python -m sft.cli`."""
     from sft.errors import SftError
+    from sft.stopping import install
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    install()
     try:
         app()
     except SftError as error:
@@ -64,11 +64,6 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    """A request to end is treated like Ctrl-C: a sweep ends its running worker and aggregates what is done."""
-    raise KeyboardInterrupt
 
 
 @app.callback(invoke_without_command=True)
@@ -185,24 +180,59 @@ def run_experiments(
     override: Override = None,
     random_seed: Seed = None,
     imports: Imports = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Only runs whose name fits, e.g. 'shots=16*'; repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and what is done.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is complete.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed.")] = False,
+    keep_adapters: Annotated[
+        bool, typer.Option("--keep-adapters", help="Keep what is trained, in the folders of the runs.")
+    ] = False,
+    launcher: Annotated[str, typer.Option(help="Where runs execute: local, ray.")] = "local",
+    isolation: Annotated[
+        str, typer.Option(help="worker: a process does many runs, with one loaded model; process: one each.")
+    ] = "worker",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time; default: one per GPU, one without GPUs.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Run every config of a sweep, each in a process of its own, and aggregate.
+    """Run every config of a sweep that isn't done yet, and aggregate. Interrupted, it goes on where it was.
 
-    Exit code 0 when all runs finished, 1 when some failed.
+    Exit code 0 when all runs finished, 1 when some failed, 130 when interrupted.
 
     Example: sft run-experiments etc/quickstart/quickstart.jsonnet --results-path quickstart-results
     """
     _set_up_output(quiet)
-    from sft.api import load_configs, run_experiments
+    from sft.api import load_configs, plan_experiments, run_experiments
+    from sft.experiments.live import Live, PlainLive, TerminalLive
     from sft.plugins import import_modules
 
     import_modules(imports or ())
     configs = load_configs(config, overrides=override or (), seed=random_seed)
-    sweep = run_experiments(configs, results_path, on_outcome=_print_outcome)
+    chosen: dict[str, Any] = {"only": only or (), "force": force, "retry_failed": retry_failed}
+    if dry_run:
+        _print_schedule(plan_experiments(configs, results_path, **chosen))
+        return
+    if isolation not in ("worker", "process"):
+        raise typer.BadParameter(f"{isolation!r} is neither worker nor process", param_hint="--isolation")
+    live = Live() if quiet else TerminalLive() if sys.stderr.isatty() else PlainLive()
+    sweep = run_experiments(
+        configs,
+        results_path,
+        **chosen,
+        keep_adapters=keep_adapters,
+        launcher=launcher,
+        isolation="worker" if isolation == "worker" else "process",
+        workers=workers,
+        live=live,
+    )
     _print_table(sweep.table)
     print(results_path / "aggregated_results.md")
     if sweep.interrupted:
+        print(f"interrupted: {live.summary()}; the same command goes on from there", file=sys.stderr)
         raise typer.Exit(_INTERRUPTED)
     if any(outcome.record.status == "failed" for outcome in sweep.outcomes):
         raise typer.Exit(_FAILED_RUNS)
@@ -323,14 +353,25 @@ def _print_results(record: RunRecord) -> None:
         print(f"baseline {baseline}: accuracy\t{values['accuracy']:.4f}")
 
 
-def _print_outcome(outcome: RunOutcome, done: int, total: int) -> None:
-    record = outcome.record
-    if record.status == "failed":
-        what = f"failed: {(record.error or '').strip().splitlines()[0]}"
-    else:
-        headline = next((f"{k} {v:.3f}" for k, v in record.results.items() if isinstance(v, float)), "done")
-        what = f"{headline} ({record.timings.get('total', 0):.0f} s)"
-    print(f"[{done}/{total}] {outcome.name}: {what}", file=sys.stderr, flush=True)
+def _print_schedule(planned: Schedule) -> None:
+    from sft.experiments.live import duration, told
+
+    for run in planned.runs:
+        if run.name in planned.ended:
+            what = told(planned.ended[run.name])
+        else:
+            seconds = planned.seconds[run.name]
+            what = "to run" if seconds is None else f"to run, about {duration(seconds)}"
+        print(f"{run.name}\t{what}")
+    known = [seconds for seconds in planned.seconds.values() if seconds is not None]
+    text = f"{len(planned.ended)} of {len(planned.runs)} runs ended"
+    if planned.seconds:
+        text += f", {len(planned.seconds)} to run in {len(planned.tasks)} tasks that share a model's answers"
+    if known:
+        text += f"; those like finished ones: about {duration(sum(known))} on one worker"
+    if len(known) < len(planned.seconds):
+        text += f"; {len(planned.seconds) - len(known)} of unknown cost (nothing like them has finished here)"
+    print(text)
 
 
 def _print_table(table: ReportTable) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 
 
 def configure_logging(level: int) -> None:
@@ -31,3 +33,31 @@ class _Once(logging.Filter):
         new = key not in self._seen
         self._seen.add(key)
         return new
+
+
+@contextlib.contextmanager
+def remembering() -> Iterator[list[logging.LogRecord]]:
+    """What `sft` logs in here, for `say_again`."""
+    said: list[logging.LogRecord] = []
+    handler = _Remembers(said)
+    logger = logging.getLogger("sft")
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Remembers(logging.Handler):
+    def __init__(self, said: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(record)
+
+
+def say_again(said: Iterable[logging.LogRecord]) -> None:
+    """Log messages once more: a run that needn't do something over still tells what there was to tell of it."""
+    for record in said:
+        logging.getLogger(record.name).handle(record)

@@ -1,8 +1,8 @@
 """The record of one run: everything that a report or a sceptical reader needs, in one folder.
 
 `<results path>/<slug>-<run id>/` holds `items.jsonl` (one row per test item), for scored labels `support.jsonl` (one
-row per input that was scored beside them, for calibration), `run.log` and, last, `record.json`: the run is complete
-when that file is renamed into place. Nothing here knows how a run is made.
+row per input that was scored beside them, for calibration), `run.log`, where asked for `adapter/` and, last,
+`record.json`: the run is complete when that file is renamed into place. Nothing here knows how a run is made.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ RECORD_FILE = "record.json"
 ITEMS_FILE = "items.jsonl"
 SUPPORT_FILE = "support.jsonl"
 LOG_FILE = "run.log"
+ADAPTER_FOLDER = "adapter"
 
 # Only between line breaks, which no JSON string holds.
 _NUMBER_LIST = re.compile(r"\[\n([-\d.eE+,\s]+)\n\s*\]")

@@ -101,7 +101,7 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     Of the seeds, those that matter.
     """
     seeds = {"seed", "data_seed", "icl_seed", "train_seed"}
-    values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", *seeds})
+    values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", "resources", *seeds})
     adapter, training = config.adapter_spec, config.training
     if trains and adapter is not None and training is not None:
         args = {k: v for k, v in training.trainer_args.items() if k not in _PRESENTATION_ARGS}

@@ -215,6 +215,18 @@ class EvaluationConfig(Section):
         return extra if self.tokenizer_name is None else {"tokenizer_name": self.tokenizer_name, **extra}
 
 
+class ResourcesConfig(Section):
+    """What one run of a sweep needs of a machine. No result depends on it."""
+
+    gpus: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="GPUs; null = one where there are any, all for a model that is spread over devices."
+    )
+    cpus: Annotated[int, Field(ge=1)] = Field(default=1, description="CPU cores (for Ray).")
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Memory of the machine in 10^9 bytes (for Ray); null = as it comes."
+    )
+
+
 class ExperimentConfig(Section):
     """One experiment. Each command needs only some sections; `config show` prints all with their defaults."""
 
@@ -229,6 +241,7 @@ class ExperimentConfig(Section):
     training: TrainingConfig | None = None
     inference: InferenceConfig | None = None
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
     seed: Annotated[int, Field(ge=0)] = Field(default=13, description="The flag --random-seed overrides it.")
     data_seed: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Chooses the shots; null = `seed`.")
     icl_seed: Annotated[int, Field(ge=0)] | None = Field(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
-from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig
-from sft.pipeline.canonical import canonical_config
+from sft.pipeline.canonical import canonical_config, plan_id
 from sft.pipeline.recording import now
 from sft.pipeline.slug import slug
 from sft.records import RECORD_FILE, RunRecord, read_record, write_record
@@ -21,7 +21,7 @@ def write_failure(
     which is kept.
     """
     config = canonical_config(config)
-    unknown = run_id(config, data_fingerprint=None, trains=config.has_shots)
+    unknown = plan_id(config)
     if identity is not None and _is_finished(results_path / f"{slug(config)}-{identity}"):
         identity = None
     record = RunRecord(
@@ -32,12 +32,22 @@ def write_failure(
         name=name,
         config=config.model_dump(mode="json"),
         error=error,
+        plan_id=unknown,
         finished_at=now(),
     )
     folder = results_path / record.folder_name
     folder.mkdir(parents=True, exist_ok=True)
     write_record(record, folder)
     return record, folder
+
+
+def forget_failure(config: ExperimentConfig, results_path: Path) -> None:
+    """Remove the record of a failure from before the run's identity was known: the run has finished since."""
+    path = results_path / f"{slug(config)}-{plan_id(config)}" / RECORD_FILE
+    if path.exists() and read_record(path.parent).status == "failed":
+        path.unlink()
+        with contextlib.suppress(OSError):  # something else is in the folder
+            path.parent.rmdir()
 
 
 def _is_finished(folder: Path) -> bool:

@@ -1,45 +1,101 @@
-"""The process of one run: `python -m sft.experiments.worker TASK.json`.
+"""A process that does a sweep's runs, one after another: `python -m sft.experiments.worker`.
 
-The task names a config and a results path; where the run left its record, completed or failed, is written beside the
-task.
+It reads lines of JSON from its standard input, first settings, then one task at a time, and writes lines of JSON to its
+standard output: stages, ends of runs, and `finished` when it could take the next task. What a run prints goes to its
+log. The end of its input means that whoever asks for the runs wants no more, or is gone: it then stops, after saving
+what it can.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import queue
+import signal
 import sys
-import traceback
+import threading
+import time
 from pathlib import Path
+from typing import Any, TextIO
 
-from sft.config.load import config_from_value
-from sft.errors import SftError
-from sft.experiments.failure import write_failure
+from sft.experiments.execute import Executor
+from sft.experiments.logs import log_path
+from sft.experiments.protocol import Settings, TaskValue
 from sft.logs import configure_logging
-from sft.pipeline.endpoints import complete, start
 from sft.plugins import import_modules, load_entry_points
-from sft.records import write_text
+from sft.stopping import install
+
+_SECONDS_TO_SAVE = 60.0
 
 
-def main(task: Path) -> int:
-    value = json.loads(task.read_text(encoding="utf-8"))
-    name, results_path = value["name"], Path(value["results_path"])
-    config = config_from_value(value["config"], name)
-    identity = None
-    try:
-        load_entry_points()
-        import_modules(value["imports"])
-        started = start(config, results_path, trains=config.has_shots, name=name)
-        identity = started.run_id
-        folder, code = complete(started).folder, 0
-    except Exception as error:  # whatever stops this run must not stop the sweep
-        traceback.print_exc()
-        message = str(error) if isinstance(error, SftError) else f"{type(error).__name__}: {error}"
-        folder, code = write_failure(config, results_path, name, message, identity)[1], 1
-    write_text(task.with_suffix(".outcome"), str(folder))
-    return code
+def main() -> int:
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin, lines), daemon=True).start()
+    install()
+    first = lines.get()
+    if first is None:
+        return 0
+    value = json.loads(first)
+    settings = Settings(**value["settings"])
+    results_path = Path(settings.results_path)
+    _redirect(log_path(results_path, value["worker"]))
+    load_entry_points()
+    import_modules(value["imports"])
+    executor = Executor(settings, _Telling(events, results_path))
+    while (line := lines.get()) is not None:
+        for ended in executor.run(TaskValue(**json.loads(line))):
+            _tell(events, event="ended", **ended._asdict())
+        if executor.unfit is not None:
+            _tell(events, event="retires", reason=executor.unfit)
+            return 0
+        _tell(events, event="finished")
+    return 0
+
+
+class _Telling:
+    """What the executor tells goes on to whoever reads the events."""
+
+    def __init__(self, events: TextIO, results_path: Path) -> None:
+        self._events, self._results_path = events, results_path
+
+    def begins(self, run: str) -> None:
+        _redirect(log_path(self._results_path, run))
+        configure_logging(logging.INFO)
+        _tell(self._events, event="begins", run=run)
+
+    def stage(self, run: str, stage: str) -> None:
+        _tell(self._events, event="stage", run=run, stage=stage)
+
+
+def _tell(events: TextIO, **values: Any) -> None:
+    events.write(json.dumps(values) + "\n")
+
+
+def _read(source: TextIO, lines: queue.SimpleQueue[str | None]) -> None:
+    """Pass lines on. At the end: the main thread is interrupted as by SIGTERM, and has some time to save."""
+    for line in source:
+        lines.put(line)
+    lines.put(None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_SECONDS_TO_SAVE)
+    os._exit(1)
+
+
+def _redirect(log: Path) -> None:
+    """Standard output and error of this process, C libraries' included, go to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":
-    configure_logging(logging.INFO)
-    sys.exit(main(Path(sys.argv[1])))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -127,8 +127,7 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
         quantization.kind.guard(model, quantization.asked)
     keep_soft_capping(model)
     if source.adapter is not None:
-        with only_our_output():
-            model = put_adapter(model, source)
+        model = put_adapter(model, source)
     model.eval()
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return LoadedModel(model, tokenizer, source, positions, quantization)
@@ -215,7 +214,7 @@ def put_adapter(model: Any, source: ModelSource) -> Any:
     # PEFT would distribute an offloaded model anew, and for that write a copy of it into the working directory.
     placed = model.__dict__.pop("hf_device_map", None)
     try:
-        with warnings.catch_warnings():
+        with only_our_output(), warnings.catch_warnings():
             # Only a warning for PEFT, but layers without their trained weights would silently stay as the base's.
             warnings.filterwarnings("error", message="Found missing adapter keys")
             # AdaLoRA's `rank_pattern` isn't LoRA's, and PEFT 0.21 looks for modules of those names.

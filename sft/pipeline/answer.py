@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from sft.inference.generate import Generator
 from sft.inference.label_end import scored_end
 from sft.inference.label_scorer import LabelScorer
 from sft.inference.parse import INVALID, parse_label
+from sft.inference.shards import Shards, key_of, parts
 from sft.models.load import LoadedModel
 from sft.pipeline.answers import Answers
 from sft.pipeline.conclude import needs_of
@@ -34,15 +36,17 @@ logger = logging.getLogger(__name__)
 
 _DEFAULT_NEW_TOKENS = 256
 _REFERENCES_MEASURED = 1000
+_PROMPTS_IN_SHARD = 512
 
 
 class Answerer:
-    """A loaded model with the run's prompts around it."""
+    """A loaded model with the run's prompts around it. shards: where finished parts of the answers are kept."""
 
-    def __init__(self, prepared: Prepared, loaded: LoadedModel) -> None:
+    def __init__(self, prepared: Prepared, loaded: LoadedModel, shards: Shards | None = None) -> None:
         self._prepared = prepared
         self._config: ExperimentConfig = prepared.config
         self._loaded = loaded
+        self._shards = shards
         self._encoder = TextEncoder(loaded.tokenizer)
         self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._config.prompting)
 
@@ -101,7 +105,7 @@ class Answerer:
 
     def _scorer(self) -> LabelScorer:
         inference = self._config.inference_or_default
-        return LabelScorer(self._loaded, inference.batch_size, inference.scorer, inference.compile)
+        return LabelScorer(self._loaded, inference.batch_size, inference.scorer, inference.compile, self._shards)
 
     def _score(
         self,
@@ -143,13 +147,28 @@ class Answerer:
             builder.generation_prompt(example, shown.for_query(example), max_new_tokens)
             for example in progress(examples, "building prompts")
         ]
-        texts = generator.generate(prompts, self._config.seed)
+        texts = self._in_shards(generator, prompts)
         report: dict[str, Any] = {"method": "generate", "max_new_tokens": max_new_tokens}
         if labels is None:
             return Answers(texts=texts, generated=texts, report=report)
         parsed = np.array([parse_label(text, labels.verbalisations) for text in texts], dtype=np.int64)
         names = ["" if i == INVALID else labels.names[i] for i in parsed]
         return Answers(texts=names, label_indices=parsed, generated=texts, report=report)
+
+    def _in_shards(self, generator: Generator, prompts: Sequence[list[int]]) -> list[str]:
+        if self._shards is None:
+            return generator.generate(prompts, self._config.seed)
+        texts: list[str] = []
+        for number, part in enumerate(parts([1] * len(prompts), _PROMPTS_IN_SHARD)):
+            shard, seed = prompts[part], self._config.seed + number
+            key = key_of(seed, *shard)
+            known = self._shards.get(key)
+            if known is None:
+                generated = json.dumps(generator.generate(shard, seed)).encode()
+                known = np.frombuffer(generated, dtype=np.uint8)
+                self._shards.put(key, known)
+            texts += json.loads(known.tobytes())
+        return texts
 
     def _max_new_tokens(self, builder: PromptBuilder, labels: LabelSet | None) -> int:
         """What the config says, else what the longest label or training reference needs."""

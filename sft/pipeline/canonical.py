@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 from sft.calibration import calibration_registry
+from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig, MethodConfig
 
 
@@ -19,6 +20,11 @@ def canonical_config(config: ExperimentConfig) -> ExperimentConfig:
         return config
     calibration = _without_defaults(inference.calibration)
     return config.model_copy(update={"inference": inference.model_copy(update={"calibration": calibration})})
+
+
+def plan_id(config: ExperimentConfig) -> str:
+    """What identifies a planned run before its data is read: its id without the data's fingerprint."""
+    return run_id(canonical_config(config), data_fingerprint=None, trains=config.has_shots)
 
 
 def _without_defaults(spec: MethodConfig) -> MethodConfig:

@@ -31,11 +31,17 @@ def load(config: ExperimentConfig, source: ModelSource) -> LoadedModel:
 
 
 def train_on_pool(
-    prepared: Prepared, loaded: LoadedModel, args: Any, *, resume_from: Path | None = None, stage: str = "training"
+    prepared: Prepared,
+    loaded: LoadedModel,
+    args: Any,
+    *,
+    resume_from: Path | None = None,
+    saves: bool = False,
+    stage: str = "training",
 ) -> TrainedOnPool:
     """Put the config's adapter on the loaded model and train it on all rows of the pool.
 
-    args: an `SFTConfig`. stage: what warnings about cut prompts call this.
+    args: an `SFTConfig`. resume_from, saves: see `train_adapter`. stage: what warnings about cut prompts call this.
     """
     adapter = prepared.config.adapter_spec
     assert adapter is not None
@@ -46,5 +52,5 @@ def train_on_pool(
     warning = builder.counts.warning(stage)
     if warning:
         logger.warning(warning)
-    summary = train_adapter(loaded, adapter, args, sequences, resume_from=resume_from)
+    summary = train_adapter(loaded, adapter, args, sequences, resume_from=resume_from, saves=saves)
     return TrainedOnPool(summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -121,13 +122,13 @@ class Prepared:
         return {name: sum(e.label == i for e in self.pool) for i, name in enumerate(self.labels.names)}
 
 
-def prepare(config: ExperimentConfig) -> Prepared:
+def prepare(config: ExperimentConfig, load: Callable[[ExperimentConfig], TaskData] = load_task) -> Prepared:
     """Load the data and choose the rows. Raises `DataError` for whatever is missing.
 
     The config of what is prepared, and so of records, is the canonical one.
     """
     config = canonical_config(config)
-    data = load_task(config)
+    data = load(config)
     return Prepared(
         config=config,
         data=data,

@@ -20,6 +20,7 @@ from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.errors import ConfigError, SftError
 from sft.evaluation.metrics import compute_metrics
 from sft.evaluation.outcome import ClassificationOutcome
+from sft.pipeline.canonical import plan_id
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.conclude import conclude, needs_of, scores_shots
 from sft.pipeline.outcome import shown_probabilities
@@ -100,10 +101,13 @@ def recalibrate_runs(
                 yield Impossible(run, choice, error.message)
 
 
-def recalibrate(run: ScoredRun, stored: StoredScores, config: ExperimentConfig, results_path: Path) -> Recalibrated:
+def recalibrate(
+    run: ScoredRun, stored: StoredScores, config: ExperimentConfig, results_path: Path, name: str | None = None
+) -> Recalibrated:
     """Write the record that a run with `config` would have left, unless such a finished record is there.
 
-    config: that of the run, with another calibration. Raises `SftError` where the scores don't suffice.
+    config: that of the run, with another calibration or other metrics. name: of the new run; by default the old one's.
+    Raises `SftError` where the scores don't suffice.
     """
     identity = run.run_id_of(config)
     if identity == run.record.run_id:
@@ -131,6 +135,9 @@ def recalibrate(run: ScoredRun, stored: StoredScores, config: ExperimentConfig, 
         run.record,
         run_id=identity,
         slug=slug(config),
+        name=name or run.record.name,
+        seed=config.seed,
+        plan_id=None if run.record.plan_id is None else plan_id(config),
         config=config.model_dump(mode="json"),
         results=results,
         inference={**run.record.inference, **concluded.report, "scores_of": run.origin},

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sft.errors import SftError
@@ -14,9 +14,13 @@ from sft.records import LOG_FILE
 
 
 class RunLog:
-    """Collects what a record says of the course of a run: stage timings in seconds, and warnings."""
+    """Collects what a record says of the course of a run: stage timings in seconds, and warnings.
+
+    on_stage: called with the name of each stage that begins.
+    """
 
     def __init__(self) -> None:
+        self.on_stage: Callable[[str], None] = lambda stage: None
         self.timings: dict[str, float] = {}
         self.warnings: list[str] = []
         self.started_at = now()
@@ -24,6 +28,7 @@ class RunLog:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        self.on_stage(name)
         started = time.perf_counter()
         try:
             yield
@@ -38,6 +43,14 @@ class RunLog:
         yield warnings
         warnings += self.warnings[before:]
         del self.warnings[before:]
+
+    @contextlib.contextmanager
+    def overheard(self) -> Iterator[list[str]]:
+        """The warnings of what happens in here, which stay in `warnings` too; filled at the end."""
+        warnings: list[str] = []
+        before = len(self.warnings)
+        yield warnings
+        warnings += self.warnings[before:]
 
     def finish(self) -> None:
         self.timings["total"] = time.perf_counter() - self._start

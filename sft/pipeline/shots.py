@@ -17,12 +17,13 @@ from sft.config.schema import ExperimentConfig
 from sft.data.example import Example
 from sft.data.folds import stratified_folds
 from sft.errors import SftError
-from sft.models.load import free_memory
 from sft.models.source import ModelSource
 from sft.pipeline.answer import Answerer
 from sft.pipeline.conclude import needs_of, scores_shots
-from sft.pipeline.model import load, train_on_pool
+from sft.pipeline.model import train_on_pool
 from sft.pipeline.prepare import Prepared
+from sft.pipeline.session import Session
+from sft.pipeline.unfinished import Unfinished
 from sft.training.arguments import trainer_config
 
 logger = logging.getLogger(__name__)
@@ -69,16 +70,26 @@ def plan_shots(prepared: Prepared, source: ModelSource, *, trains: bool) -> Shot
     return None
 
 
-def score_in_folds(prepared: Prepared, source: ModelSource, folds: list[list[Example]]) -> list[ScoredInput]:
+def score_in_folds(
+    prepared: Prepared,
+    source: ModelSource,
+    folds: list[list[Example]],
+    session: Session,
+    unfinished: Unfinished,
+    smaller: int = 1,
+) -> list[ScoredInput]:
     """Every shot, in the order of the pool, scored by an adapter trained on the folds that it isn't in.
 
-    One model is in memory at a time.
+    One model is in memory at a time. smaller: what the batches of training are divided by.
     """
     by_row: dict[int | None, ScoredInput] = {}
     for number, held_out in enumerate(folds, start=1):
-        logger.info("scoring shots: fold %d of %d", number, len(folds))
-        by_row |= {one.input.row: one for one in _score_fold(prepared, source, held_out)}
-        free_memory()
+        scored = unfinished.fold(number)
+        if scored is None:
+            logger.info("scoring shots: fold %d of %d", number, len(folds))
+            scored = _score_fold(prepared, source, held_out, session, smaller)
+            unfinished.keep_fold(number, scored)
+        by_row |= {one.input.row: one for one in scored}
     return [by_row[shot.row] for shot in prepared.pool]
 
 
@@ -122,14 +133,15 @@ def _obstacle(prepared: Prepared, source: ModelSource, trains: bool) -> _Obstacl
     return None
 
 
-def _score_fold(prepared: Prepared, source: ModelSource, held_out: list[Example]) -> list[ScoredInput]:
+def _score_fold(
+    prepared: Prepared, source: ModelSource, held_out: list[Example], session: Session, smaller: int
+) -> list[ScoredInput]:
     rows = {shot.row for shot in held_out}
     rest = replace(prepared, pool=[shot for shot in prepared.pool if shot.row not in rows])
-    loaded = load(prepared.config, source)
-    with tempfile.TemporaryDirectory(prefix="sft-") as scratch:
-        args = trainer_config(_quiet(prepared.config), Path(scratch), keep_checkpoints=False)
+    with session.model(prepared.config, source) as loaded, tempfile.TemporaryDirectory(prefix="sft-") as scratch:
+        args = trainer_config(_quiet(prepared.config), Path(scratch), keep_checkpoints=False, smaller=smaller)
         train_on_pool(rest, loaded, args, stage="training on folds")
-    return Answerer(rest, loaded).score_shots(held_out)
+        return Answerer(rest, loaded).score_shots(held_out)
 
 
 def _quiet(config: ExperimentConfig) -> ExperimentConfig:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from sft.config.schema import ExperimentConfig
-from sft.errors import ConfigError, Problem
+from sft.errors import ConfigError, Problem, TrainingError
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,11 @@ _MINIMA = {
 }
 
 
-def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoints: bool) -> Any:
+def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoints: bool, smaller: int = 1) -> Any:
     """The `SFTConfig` of a run. `trainer_args` win over every default here.
 
-    keep_checkpoints: False where nobody can resume from `output_dir`. Raises `ConfigError` for values that the
+    keep_checkpoints: False where nobody can resume from `output_dir`. smaller: what batches are divided by, because
+    memory ran out; gradients of as many more are then accumulated for a step. Raises `ConfigError` for values that the
     installed TRL refuses.
     """
     from trl import SFTConfig
@@ -74,9 +75,24 @@ def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoin
             args.setdefault("activation_checkpointing_kwargs", args.pop("gradient_checkpointing_kwargs"))
     args["output_dir"] = str(output_dir)
     try:
-        return SFTConfig(**args)
+        made = SFTConfig(**args)
+        return made if smaller == 1 else _with_smaller_batches(made, smaller)
     except (TypeError, ValueError, ImportError) as error:
         raise ConfigError("training.trainer_args", [Problem("", f"TRL refuses them: {error}")]) from error
+
+
+def _with_smaller_batches(args: Any, smaller: int) -> Any:
+    """The same number of rows for a step: the batch is divided by its smallest divisor that is large enough."""
+    rows = args.per_device_train_batch_size
+    divisor = next((d for d in range(smaller, rows + 1) if rows % d == 0), None)
+    if divisor is None:
+        raise TrainingError(
+            f"memory ran out, and a batch of {rows} can't be divided by {smaller}",
+            "turn on training.trainer_args.gradient_checkpointing, or take shorter prompts or a smaller model",
+        )
+    args.per_device_train_batch_size = rows // divisor
+    args.gradient_accumulation_steps *= divisor
+    return args
 
 
 def _wrong_types(cls: Any, given: dict[str, Any]) -> list[Problem]:

@@ -7,12 +7,19 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
 from sft.models.source import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MARKER
 from sft.records import write_json
 
 if TYPE_CHECKING:
     from sft.models.load import LoadedModel
+
+
+def output_dir(config: ExperimentConfig) -> Path | None:
+    """Where the config wants what is trained to be written."""
+    folder = config.training.trainer_args.get("output_dir") if config.training else None
+    return None if folder is None else Path(folder).expanduser()
 
 
 def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overwrite: bool) -> None:
@@ -42,29 +49,29 @@ def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overw
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest `checkpoint-<step>` that the trainer finished writing."""
-    finished = [found for found in _checkpoints(folder) if (found.path / "trainer_state.json").exists()]
+    finished = [found for found in _checkpoints(folder) if _is_whole(found.path)]
     return max(finished).path if finished else None
 
 
 def save_trained(loaded: LoadedModel, folder: Path) -> None:
-    """What was trained: the adapter, or the complete model where its own weights were."""
-    if hasattr(loaded.model, "peft_config"):
-        save_adapter(loaded, folder)
-        return
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):  # of an earlier training, and read before the model
-        (folder / name).unlink(missing_ok=True)
-    loaded.model.save_pretrained(str(folder))
+    """What was trained, with tokenizer and chat template: what plain PEFT and transformers load."""
+    if not hasattr(loaded.model, "peft_config"):
+        for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):  # of an earlier training, and read before the model
+            (folder / name).unlink(missing_ok=True)
+    save_weights(loaded, folder)
     loaded.tokenizer.save_pretrained(str(folder))
 
 
-def save_adapter(loaded: LoadedModel, folder: Path) -> None:
-    """Adapter, tokenizer and chat template in the formats of PEFT and transformers.
+def save_weights(loaded: LoadedModel, folder: Path) -> None:
+    """The adapter, or the complete model where its own weights were trained.
 
     A local base model is named by its absolute path, so that the folder works from any working directory.
     """
+    if not hasattr(loaded.model, "peft_config"):
+        loaded.model.save_pretrained(str(folder))
+        return
     # The vocabulary is never changed here, so the base's embeddings serve; PEFT would ask the hub to find that out.
     loaded.model.save_pretrained(str(folder), save_embedding_layers=False)
-    loaded.tokenizer.save_pretrained(str(folder))
     if Path(loaded.source.base).is_dir():
         path = folder / ADAPTER_CONFIG
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -80,6 +87,15 @@ class _Checkpoint(NamedTuple):
 def _checkpoints(folder: Path) -> list[_Checkpoint]:
     steps = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
     return [_Checkpoint(int(step), path) for path, step in steps.items() if step.isdigit()]
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """The trainer writes its state last, but not by rename."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return True
 
 
 def _owner(folder: Path) -> str | None:

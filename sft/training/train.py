@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -19,8 +20,10 @@ from sft.models.load import LoadedModel, only_our_output
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
 from sft.prompting.labelled import IGNORED, LabelledIds
+from sft.stopping import saves_when_asked
 from sft.training.attach import AttachedAdapter, attach
 from sft.training.quantised import check_adapted, prepare_for_training
+from sft.training.saving import saving_callback
 from sft.training.sequences import as_dataset, loss_labels
 
 logger = logging.getLogger(__name__)
@@ -59,10 +62,12 @@ def train_adapter(
     sequences: Sequence[TrainingSequence],
     *,
     resume_from: Path | None = None,
+    saves: bool = False,
 ) -> TrainingSummary:
     """Put the adapter on `loaded.model` and train it; `loaded.model` is then the trained model in evaluation mode.
 
-    args: an `SFTConfig`. resume_from: a checkpoint folder of an interrupted training.
+    args: an `SFTConfig`. resume_from: a checkpoint folder of an interrupted training. saves: whether checkpoints are
+    written from which this one could go on, the last one when the process is asked to stop.
     Raises `TrainingError` where the loss would be over no token or stops being a number.
     """
     from transformers import PrinterCallback, set_seed
@@ -106,9 +111,12 @@ def train_adapter(
     if answer_tokens == 0 or (answer_tokens != expected and not args.packing):
         raise TrainingError(f"the loss would be over {answer_tokens} tokens instead of {expected}")
     trainer.add_callback(_callback(attached))
+    if saves and method.can_resume:
+        trainer.add_callback(saving_callback())
     attached.start()
     started = time.perf_counter()
-    output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    with saves_when_asked() if saves and method.can_resume else contextlib.nullcontext():
+        output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
     if not math.isfinite(output.training_loss) or not _trained_weights_are_finite(loaded.model):
         raise TrainingError(

@@ -1,28 +1,42 @@
-"""What a launcher is: it takes planned runs and says, as they end, where each left its record."""
+"""What a launcher is: it takes tasks and says, as their runs end, where each left its record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
-from sft.experiments.plan import PlannedRun
-from sft.records import RunRecord
+from sft.experiments.live import Live
+from sft.experiments.outcome import RunOutcome
+from sft.experiments.queue import QueuedTask
 from sft.registry import Registry
 
 
-class RunOutcome(NamedTuple):
-    """How a run ended. Its record, completed or failed, is in `folder`."""
+@dataclass(frozen=True)
+class LaunchOptions:
+    """isolation: `worker`: a process does many tasks, with one loaded model; `process`: every task has its own.
 
-    name: str
-    record: RunRecord
-    folder: Path
+    workers: how many processes at a time; None: one for each group of devices that a run needs. keep_adapters, force:
+    see `Settings`. live: is told what happens. launcher_args: what only one launcher knows.
+    """
+
+    results_path: Path
+    isolation: Literal["worker", "process"] = "worker"
+    workers: int | None = None
+    keep_adapters: bool = False
+    force: bool = False
+    live: Live = field(default_factory=Live)
+    launcher_args: dict[str, Any] = field(default_factory=dict)
 
 
 class Launcher(Protocol):
-    """Runs everything, one outcome per run in the order of ending; a failed run doesn't stop the others."""
+    """Does every task, one outcome per run in the order of ending; a failed run doesn't stop the others.
 
-    def __call__(self, runs: Sequence[PlannedRun], results_path: Path) -> Iterator[RunOutcome]: ...
+    Closed early (by an interrupt), it gives running workers time to save what they can.
+    """
+
+    def __call__(self, tasks: Sequence[QueuedTask], options: LaunchOptions) -> Generator[RunOutcome]: ...
 
 
 launcher_registry: Registry[Launcher] = Registry("launcher")

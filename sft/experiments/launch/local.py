@@ -1,73 +1,204 @@
-"""Each run in a process of its own on this machine, one after another, so that its GPU memory is freed for the next."""
+"""Worker processes on this machine, one for each GPU (or group of GPUs that a run needs), or one without GPUs."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from sft.experiments.failure import write_failure
-from sft.experiments.launch.base import RunOutcome, launcher_registry
-from sft.experiments.plan import PlannedRun
+from sft.experiments.devices import worker_environments
+from sft.experiments.launch.base import LaunchOptions, launcher_registry
+from sft.experiments.logs import log_path, tail
+from sft.experiments.outcome import RunOutcome
+from sft.experiments.protocol import Ended, Settings
+from sft.experiments.queue import QueuedTask, TaskQueue
 from sft.plugins import imported_modules
-from sft.records import read_record
 
-_SECONDS_TO_STOP = 10
-_TAIL = 2000
+_SECONDS_TO_STOP = 60.0
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class _Event(NamedTuple):
+    """What a worker's process told; None: it ended."""
+
+    slot: int
+    pid: int
+    value: dict[str, Any] | None
 
 
 @launcher_registry.register("local")
-def run_in_processes(runs: Sequence[PlannedRun], results_path: Path) -> Iterator[RunOutcome]:
+def run_locally(tasks: Sequence[QueuedTask], options: LaunchOptions) -> Generator[RunOutcome]:
     """Everything that a run prints goes to `logs/<name>.log` under the results path."""
-    logs = results_path / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sft-sweep-") as scratch:
-        for number, run in enumerate(runs):
-            task = Path(scratch) / f"{number}.json"
-            log = logs / f"{_file_name(run.name)}.log"
-            value = {
-                "name": run.name,
-                "config": run.config.model_dump(mode="json"),
-                "results_path": str(results_path),
-                "imports": imported_modules(),
-            }
-            task.write_text(json.dumps(value), encoding="utf-8")
-            code = _run(task, log)
-            outcome = task.with_suffix(".outcome")
-            if outcome.exists():
-                folder = Path(outcome.read_text(encoding="utf-8"))
-                yield RunOutcome(run.name, read_record(folder), folder)
-            else:
-                error = f"the run's process ended {_how(code)}; the end of {log}:\n{_tail(log)}"
-                failed, folder = write_failure(run.config, results_path, run.name, error)
-                yield RunOutcome(run.name, failed, folder)
+    if not tasks:
+        return
+    waiting = TaskQueue(tasks, options.results_path)
+    environments = worker_environments([run.config for task in tasks for run in task.runs], options.workers)
+    pool = _Pool(environments[: len(tasks)], options)
+    try:
+        while len(waiting) or pool.works():
+            pool.give_work(waiting)
+            for outcome in [*pool.outcomes(waiting), *waiting.look_at_busy()]:
+                options.live.ended(outcome)
+                yield outcome
+    finally:
+        pool.stop()
 
 
-def _run(task: Path, log: Path) -> int:
-    """The worker's exit code. An interrupt reaches the worker too (same terminal) and is then passed on."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sft.experiments.worker", str(task)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+class _Pool:
+    """Slots for workers. A worker is started when there is a task for it."""
+
+    def __init__(self, environments: Sequence[dict[str, str]], options: LaunchOptions) -> None:
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._slots = [_Slot(i, environment, options, self._events) for i, environment in enumerate(environments)]
+        self._options = options
+
+    def works(self) -> bool:
+        return any(slot.task is not None for slot in self._slots)
+
+    def give_work(self, waiting: TaskQueue) -> None:
+        for slot in self._slots:
+            if slot.task is None and (task := waiting.next(slot.model)) is not None:
+                slot.give(task)
+
+    def outcomes(self, waiting: TaskQueue) -> Iterator[RunOutcome]:
+        """Wait a moment for what workers tell."""
         try:
-            return process.wait()
-        except BaseException:
+            event = self._events.get(timeout=_SECONDS_BETWEEN_LOOKS)
+        except queue.Empty:
+            return
+        slot = self._slots[event.slot]
+        if slot.process is None or slot.process.pid != event.pid:
+            return  # of a worker that was replaced
+        if event.value is None:
+            yield from slot.process_ended(waiting)
+            return
+        yield from slot.told(event.value, waiting)
+
+    def stop(self) -> None:
+        """Ask the workers to save what they can, and end those that take too long or when asked again."""
+        running = [slot.process for slot in self._slots if slot.process is not None and slot.process.poll() is None]
+        if running and any(slot.task is not None for slot in self._slots):
+            print("stopping: runs save what they can (again to stop at once)", file=sys.stderr, flush=True)
+        for process in running:
             process.terminate()
-            try:
-                process.wait(_SECONDS_TO_STOP)
-            except subprocess.TimeoutExpired:
+        until = time.monotonic() + _SECONDS_TO_STOP
+        try:
+            for process in running:
+                process.wait(max(0.0, until - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            pass  # they are killed now
+        finally:
+            for process in running:
                 process.kill()
                 process.wait()
-            raise
+            for slot in self._slots:
+                slot.close()
+
+
+class _Slot:
+    """A place for one worker process, and the task that it has."""
+
+    def __init__(
+        self, number: int, environment: dict[str, str], options: LaunchOptions, events: queue.SimpleQueue[_Event]
+    ) -> None:
+        self._number, self._environment, self._options, self._events = number, environment, options, events
+        self.process: subprocess.Popen[str] | None = None
+        self.task: QueuedTask | None = None
+        self.model: str | None = None
+        self._done = 0
+
+    def give(self, task: QueuedTask) -> None:
+        if self.process is None:
+            self.process = self._start()
+        self.task, self.model = task, task.model
+        self._send(task.value()._asdict())
+
+    def told(self, value: dict[str, Any], waiting: TaskQueue) -> Iterator[RunOutcome]:
+        match value.pop("event"):
+            case "stage":
+                self._options.live.working(self._number, value["run"], value["stage"])
+            case "ended":
+                assert self.task is not None
+                self.task, outcome = waiting.ended(self.task, Ended(**value))
+                if outcome is not None:
+                    yield outcome
+            case "finished" | "retires":
+                self.task = None
+                self._options.live.idle(self._number)
+                if "reason" in value or self._options.isolation == "process":
+                    self.close()
+
+    def process_ended(self, waiting: TaskQueue) -> Iterator[RunOutcome]:
+        """Of a process that was to go on."""
+        assert self.process is not None
+        code = self.process.wait()
+        task, self.task = self.task, None
+        self.close()
+        self._options.live.idle(self._number)
+        if task is not None and task.runs:
+            log = log_path(self._options.results_path, task.runs[0].name)
+            error = f"the run's process ended {_how(code)}; the end of {log}:\n{tail(log)}"
+            yield from waiting.crashed(task, error, killed=-code == signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let a process end that has nothing to do."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended
+                self.process.stdin.close()
+        self.process, self.model = None, None
+
+    def _start(self) -> subprocess.Popen[str]:
+        settings = Settings(
+            str(self._options.results_path), keep_adapters=self._options.keep_adapters, force=self._options.force
+        )
+        log = log_path(self._options.results_path, f"worker-{self._number}")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            # In a session of its own: an interrupt from the terminal reaches the scheduler, which passes it on once.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sft.experiments.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        self.process = process
+        first = {
+            "settings": dataclasses.asdict(settings),
+            "worker": f"worker-{self._number}",
+            "imports": imported_modules(),
+        }
+        self._send(first)
+        return process
+
+    def _send(self, value: dict[str, Any]) -> None:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(value) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended, which the events will tell
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                self._events.put(_Event(self._number, process.pid, json.loads(line)))
+        self._events.put(_Event(self._number, process.pid, None))
 
 
 def _how(code: int) -> str:
@@ -75,11 +206,3 @@ def _how(code: int) -> str:
         return f"with exit code {code}"
     hint = " (the machine may be out of memory)" if -code == signal.SIGKILL else ""
     return f"by signal {signal.Signals(-code).name}{hint}"
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
-
-
-def _file_name(name: str) -> str:
-    return "".join(character if character.isalnum() or character in "-_.=" else "_" for character in name)[:150]

@@ -30,12 +30,13 @@ class EngineOptions:
 class Engine(Protocol):
     """Log-probabilities of the labels of rows: [rows, labels], float64, in the order of the rows.
 
-    compiled: whether the last rows were scored by compiled layers.
+    waiting: how many more rows will be scored after these, by further calls. compiled: whether the last rows were
+    scored by compiled layers.
     """
 
     compiled: bool
 
-    def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]: ...
+    def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> NDArray[np.float64]: ...
 
 
 class EngineMaker(Protocol):

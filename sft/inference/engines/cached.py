@@ -59,7 +59,7 @@ class _CachedEngine:
         self._takes_logits_to_keep = "logits_to_keep" in parameters
 
     @torch.inference_mode()
-    def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]:
+    def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> NDArray[np.float64]:
         rows = [row._replace(place=i) for i, row in enumerate(rows)]
         scores = np.empty((len(rows), len(rows[0].tree.labels)))
         tokens, memory = tokens_per_pass(self._loaded), usable_bytes(self._loaded)

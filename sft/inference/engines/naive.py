@@ -40,7 +40,7 @@ class NaiveEngine:
         forward = inspect.signature(loaded.base_model.forward)
         self._can_skip_logits = "logits_to_keep" in forward.parameters
 
-    def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]:
+    def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> NDArray[np.float64]:
         sequences = [
             _Sequence(i, label, [*row.prompt.tolist(), *ids], len(row.prompt))
             for i, row in enumerate(rows)

@@ -70,10 +70,10 @@ class TreeEngine:
         self._may_compile = options.compile is True or (options.compile == "auto" and self.on_cuda)
 
     @torch.inference_mode()
-    def __call__(self, rows: Sequence[ScoringRow]) -> NDArray[np.float64]:
+    def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> NDArray[np.float64]:
         rows = [row._replace(place=i) for i, row in enumerate(rows)]
         budget = tokens_per_pass(self._loaded)
-        run = _Run(self, np.empty((len(rows), len(rows[0].tree.labels))), budget)
+        run = _Run(self, np.empty((len(rows), len(rows[0].tree.labels))), budget, waiting)
         with BatchRunner(
             self._options.batch_size, tokens=budget, rows=None, total=len(rows), description="scoring labels"
         ) as runner:
@@ -140,8 +140,9 @@ class TreeEngine:
 class _Run:
     """The state of one call: the prefix that is in memory, and the scores so far."""
 
-    def __init__(self, engine: TreeEngine, scores: NDArray[np.float64], budget: int) -> None:
+    def __init__(self, engine: TreeEngine, scores: NDArray[np.float64], budget: int, waiting: int) -> None:
         self._engine, self._budget = engine, budget
+        self._total = len(scores) + waiting
         self.scores = scores
         self._prefix_tokens: IntArray = np.empty(0, dtype=np.int64)
         self._prefix: KeysAndValues = {}
@@ -184,9 +185,7 @@ class _Run:
 
     def _seconds_left(self) -> float:
         """As long as the rows so far took, per row."""
-        return (
-            (time.perf_counter() - self._started) * (len(self.scores) / self._finished - 1) if self._finished else 0.0
-        )
+        return (time.perf_counter() - self._started) * (self._total / self._finished - 1) if self._finished else 0.0
 
     def finish(self) -> None:
         if self._pending is None:

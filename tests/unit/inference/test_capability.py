@@ -25,7 +25,7 @@ class _Named:
     def __init__(self, function: Any) -> None:
         self._function = function
 
-    def __call__(self, rows: Sequence[ScoringRow]) -> Any:
+    def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> Any:
         return self._function(rows)
 
 

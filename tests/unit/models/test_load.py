@@ -15,7 +15,7 @@ from sft.errors import ModelError
 from sft.models.load import LoadedModel, keep_soft_capping, load_model, main_device
 from sft.models.source import find_model
 from sft.models.tokenizer import load_tokenizer
-from sft.training.output import save_adapter
+from sft.training.output import save_trained
 from tests.adapters import with_lora
 from tests.fakes import byte_tokenizer
 from tests.tiny_models import random_ids, save_tiny_model, tiny_loaded, tiny_model
@@ -44,7 +44,7 @@ def write_adapter(folder: Path, base: Path, architecture: str = "llama") -> Load
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(0, 0.5)
-    save_adapter(loaded, folder)
+    save_trained(loaded, folder)
     loaded.model.eval()
     return loaded
 

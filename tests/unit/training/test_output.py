@@ -13,7 +13,7 @@ import torch
 
 from sft.errors import SftError
 from sft.models.load import LoadedModel
-from sft.training.output import MARKER, claim_output_dir, last_checkpoint, save_adapter
+from sft.training.output import MARKER, claim_output_dir, last_checkpoint, save_trained
 from tests.adapters import with_lora
 from tests.fakes import CHATML
 from tests.tiny_models import random_ids, save_tiny_model
@@ -122,7 +122,7 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
             if "lora_B" in name:
                 parameter.normal_(0, 0.5)
     loaded.model.eval()
-    save_adapter(loaded, tmp_path / "adapter")
+    save_trained(loaded, tmp_path / "adapter")
     return loaded
 
 
@@ -175,6 +175,6 @@ def test_it_holds_what_vllm_reads_and_no_copy_of_the_base(saved: LoadedModel, tm
 def test_a_base_on_the_hub_keeps_its_name(saved: LoadedModel, tmp_path: Path) -> None:
     saved.model.peft_config["default"].base_model_name_or_path = "someone/some-model"
     hub = LoadedModel(saved.model, saved.tokenizer, saved.source._replace(base="someone/some-model"), None)
-    save_adapter(hub, tmp_path / "hub")
+    save_trained(hub, tmp_path / "hub")
     config = json.loads((tmp_path / "hub" / "adapter_config.json").read_text(encoding="utf-8"))
     assert config["base_model_name_or_path"] == "someone/some-model"

@@ -1,0 +1,51 @@
+"""What schedulers and workers tell one another, in plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from sft.config.load import config_from_value
+from sft.experiments.plan import PlannedRun
+
+Status = Literal["completed", "failed", "busy", "out of memory"]
+
+
+class Ended(NamedTuple):
+    """How a run ended. folder: that holds, or (busy) will hold, its record.
+
+    busy: somebody else works on it. out of memory: it may fit with smaller batches; there is no record yet.
+    """
+
+    name: str
+    status: Status
+    folder: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs of a sweep have in common. force: do again what is complete."""
+
+    results_path: str
+    keep_adapters: bool = False
+    force: bool = False
+
+
+class TaskValue(NamedTuple):
+    """A task as it travels: `Task` in plain values.
+
+    answers: the folder of a complete run that gave the same answers. smaller: see `RunOptions`.
+    """
+
+    names: list[str]
+    configs: list[dict[str, Any]]
+    plan_ids: list[str]
+    answers: str | None = None
+    smaller: int = 1
+
+    def runs(self) -> list[PlannedRun]:
+        return [
+            PlannedRun(name, config_from_value(config, name), plan_id)
+            for name, config, plan_id in zip(self.names, self.configs, self.plan_ids, strict=True)
+        ]

@@ -1,0 +1,283 @@
+"""One run: train where there are shots, answer the test rows, and leave a record. It can go on where it was stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sft.calibration import Needs
+from sft.calibration.scored import ScoredInput
+from sft.config.files import Stamps, input_stamps
+from sft.config.schema import ExperimentConfig
+from sft.environment import environment
+from sft.errors import ModelError
+from sft.evaluation.baselines import classification_baselines
+from sft.evaluation.metrics import compute_metrics
+from sft.inference.shards import ShardFolder
+from sft.models.load import LoadedModel
+from sft.models.source import ModelSource, find_model
+from sft.peak_memory import PeakMemory
+from sft.pipeline.answer import Answerer
+from sft.pipeline.canonical import plan_id
+from sft.pipeline.model import train_on_pool
+from sft.pipeline.outcome import items_of, outcome_of
+from sft.pipeline.prepare import Prepared, prepare
+from sft.pipeline.recording import RunLog, make_folder, now, recording
+from sft.pipeline.session import Session
+from sft.pipeline.shots import ShotPlan, plan_shots, score_in_folds
+from sft.pipeline.slug import slug
+from sft.pipeline.support import ALWAYS_STORED
+from sft.pipeline.unfinished import Unfinished
+from sft.progress import hush_libraries
+from sft.records import ADAPTER_FOLDER, RunRecord, write_items, write_record, write_support
+from sft.training.arguments import trainer_config
+from sft.training.output import claim_output_dir, last_checkpoint, output_dir, save_trained
+
+logger = logging.getLogger(__name__)
+
+
+class Run(NamedTuple):
+    """A finished run: its record, and the folder that holds it."""
+
+    record: RunRecord
+    folder: Path
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What doesn't change a run's results.
+
+    keep_adapter: whether what is trained stays in the run's folder. also: what to score beside the rows, for runs that
+    will use the scores. smaller: what the batches of training are divided by, because memory ran out. before_record:
+    called last, and may raise where the record is not to be written.
+    """
+
+    keep_adapter: bool = False
+    also: Sequence[Needs] = ()
+    smaller: int = 1
+    before_record: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run whose data is loaded and whose folder exists; no model yet.
+
+    adapter_fingerprint: of the trained adapter, or fully trained weights, that are evaluated. shots: how they will be
+    scored, if they will. inputs: of the files that are read. plan_id: None where a config alone wouldn't give this run.
+    """
+
+    prepared: Prepared
+    source: ModelSource
+    adapter_fingerprint: str | None
+    shots: ShotPlan | None
+    run_id: str
+    folder: Path
+    log: RunLog
+    name: str | None
+    inputs: Stamps
+    plan_id: str | None
+    session: Session
+    peak: PeakMemory = field(default_factory=PeakMemory)
+
+
+def start(
+    config: ExperimentConfig,
+    results_path: str | Path,
+    *,
+    trains: bool,
+    name: str | None = None,
+    checkpoint: str | None = None,
+    session: Session | None = None,
+) -> Started:
+    """Find the model, load the data, and make the run's folder: everything that fails early."""
+    session = session or Session()
+    log = RunLog()
+    results_path = make_folder(Path(results_path), "--results-path")
+    hush_libraries()
+    with recording(log):
+        inputs = input_stamps(config)
+        source = find_model(config.model, checkpoint)
+        if trains:
+            bare_model(source)
+        with log.stage("data"):
+            prepared = prepare(config, session.data.get)
+        prepared.check_calibration(len(prepared.test))
+        shots = plan_shots(prepared, source, trains=trains)
+    fingerprint = source.fingerprint()
+    run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
+    folder = make_folder(results_path / f"{slug(config)}-{run_id}", "--results-path")
+    planned = plan_id(config) if checkpoint is None and trains == config.has_shots else None
+    return Started(prepared, source, fingerprint, shots, run_id, folder, log, name, inputs, planned, session)
+
+
+def complete(started: Started, options: RunOptions | None = None) -> Run:
+    """Train where there are shots, then evaluate."""
+    options = options or RunOptions()
+    config = started.prepared.config
+    with recording(started.log, started.folder):
+        unfinished = Unfinished(started.folder, started.inputs)
+        if not config.has_shots:
+            with _model(started, started.source) as loaded:
+                return _evaluate(started, loaded, unfinished, options)
+        # Before the run's own model is trained, which begins with seeding everything anew.
+        shots = _scores_of_shots(started, unfinished, options)
+        before = unfinished.trained()
+        if before is None:
+            with _model(started, started.source) as loaded:
+                report = _train(started, loaded, unfinished, options)
+                return _evaluate(started, loaded, unfinished, options, shots, report)
+        logger.info("going on with what %s has trained", before.folder)
+        for warning in before.warnings:
+            logger.warning("%s", warning)
+        started.log.timings |= before.seconds
+        with _model(started, find_model(config.model, str(before.folder))) as loaded:
+            loaded.source = started.source
+            return _evaluate(started, loaded, unfinished, options, shots, before.report)
+
+
+def evaluate_started(started: Started) -> Run:
+    """Answer the test rows with the model as it is."""
+    with recording(started.log, started.folder):
+        unfinished = Unfinished(started.folder, started.inputs)
+        with _model(started, started.source) as loaded:
+            return _evaluate(started, loaded, unfinished, RunOptions())
+
+
+def bare_model(source: ModelSource) -> ModelSource:
+    """The same source. Raises `ModelError` where it has an adapter, on which no other is trained."""
+    if source.adapter is not None:
+        raise ModelError(
+            f"model.name is {str(source.adapter)!r}, a trained adapter: training starts from a model without one",
+            f"set model.name to its base {source.base!r}; or set dataset.shots to 0 to use the adapter as it is",
+        )
+    return source
+
+
+@contextmanager
+def _model(started: Started, source: ModelSource) -> Iterator[LoadedModel]:
+    with started.log.stage("model"):
+        use = started.session.model(started.prepared.config, source)
+        loaded = use.__enter__()
+    try:
+        yield loaded
+    finally:
+        use.__exit__(None, None, None)
+
+
+def _train(started: Started, loaded: LoadedModel, unfinished: Unfinished, options: RunOptions) -> dict[str, Any]:
+    """Train the loaded model, keep the result, and return what a record says of it."""
+    config, log = started.prepared.config, started.log
+    asked = output_dir(config)
+    if asked is not None:
+        claim_output_dir(asked, started.run_id, config.model_dump(mode="json"), overwrite=False)
+    folder = asked or unfinished.training
+    args = trainer_config(config, folder, keep_checkpoints=asked is not None, smaller=options.smaller)
+    checkpoint = last_checkpoint(folder) if unfinished.training_was_begun() else None
+    with log.stage("training"), log.overheard() as warnings:
+        trained = train_on_pool(started.prepared, loaded, args, resume_from=checkpoint, saves=True)
+    report = {**dataclasses.asdict(trained.summary), **trained.prompts}
+    with log.stage("saving"):
+        if asked is not None:
+            save_trained(loaded, asked)
+        unfinished.keep_trained(loaded, report, warnings, {"training": log.timings["training"]})
+    return report
+
+
+class _ShotScores(NamedTuple):
+    """What other models said of the shots, and what there was to warn of."""
+
+    inputs: list[ScoredInput]
+    warnings: list[str]
+
+
+def _scores_of_shots(started: Started, unfinished: Unfinished, options: RunOptions) -> _ShotScores | None:
+    if started.shots is None:
+        return None
+    with started.log.stage("folds"), started.log.apart() as warnings:
+        inputs = score_in_folds(
+            started.prepared, started.source, started.shots.folds, started.session, unfinished, options.smaller
+        )
+    return _ShotScores(inputs, warnings)
+
+
+def _evaluate(
+    started: Started,
+    loaded: LoadedModel,
+    unfinished: Unfinished,
+    options: RunOptions,
+    shots: _ShotScores | None = None,
+    training: dict[str, Any] | None = None,
+) -> Run:
+    """Answer, compute the metrics, and write items and, last, the record.
+
+    shots: their scores, where other models had to give them.
+    """
+    prepared, log = started.prepared, started.log
+    config = prepared.config
+    also = [ALWAYS_STORED, Needs(shots=started.shots is not None), *options.also]
+    with log.stage("inference"):
+        answerer = Answerer(prepared, loaded, ShardFolder(unfinished.answers))
+        answers = answerer.answer(prepared.test, also=also, shots=shots and shots.inputs)
+    of_folds = [warning for warning in (shots.warnings if shots else []) if warning not in log.warnings]
+    if started.shots is not None:
+        plan = started.shots._replace(warnings=[*started.shots.warnings, *of_folds])
+        answers.report["scored_shots"] = plan.report(prepared)
+    with log.stage("evaluation"):
+        evaluation = config.evaluation
+        results = compute_metrics(outcome_of(prepared, answers), evaluation.metrics, evaluation.metric_args)
+        baselines = _baselines(prepared)
+    log.finish()
+    write_items(started.folder, items_of(prepared, answers))
+    if answers.support:
+        write_support(started.folder, (one.as_item() for one in answers.support))
+    resources: dict[str, Any] = {"peak_memory": started.peak.report()}
+    if options.smaller > 1:
+        resources |= {"out_of_memory": True, "batches_divided_by": options.smaller}
+    record = RunRecord(
+        run_id=started.run_id,
+        slug=slug(config),
+        status="completed",
+        seed=config.seed,
+        name=started.name,
+        config=config.model_dump(mode="json"),
+        results=results,
+        baselines=baselines,
+        counts=prepared.counts(),
+        data=prepared.data_report(),
+        model={**loaded.describe(), "adapter_fingerprint": started.adapter_fingerprint},
+        inference=answers.report,
+        training=training,
+        timings=log.timings,
+        environment=environment(),
+        warnings=[*log.warnings, *of_folds],
+        plan_id=started.plan_id,
+        inputs=started.inputs,
+        resources=resources,
+        started_at=log.started_at,
+        finished_at=now(),
+    )
+    if options.keep_adapter and training is not None:
+        unfinished.publish(started.folder / ADAPTER_FOLDER, loaded)
+    options.before_record()
+    write_record(record, started.folder)
+    unfinished.remove()
+    return Run(record, started.folder)
+
+
+def _baselines(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """What the same labels give without a language model."""
+    if prepared.labels is None:
+        return {}
+    return classification_baselines(
+        ["\n".join(example.inputs.values()) for example in prepared.pool],
+        [example.label for example in prepared.pool if example.label is not None],
+        ["\n".join(example.inputs.values()) for example in prepared.test],
+        [example.label for example in prepared.test if example.label is not None],
+        prepared.labels.names,
+        prepared.config.seed_for("train"),
+    )

@@ -1,0 +1,110 @@
+"""What a run keeps in its folder until its record is there, so that it can go on after whatever stopped it.
+
+    unfinished/made_with.json   library versions and device; what was made with others is thrown away
+    unfinished/begun.json       that training was begun
+    unfinished/training/        the trainer's checkpoints (where the config names no output_dir)
+    unfinished/trained.json     what a record says of the finished training, and
+    unfinished/trained/         the adapter (or the weights) that it left
+    unfinished/folds/           scores of the shots by the adapters of folds, one file for each fold
+    unfinished/answers/         scores or texts of test rows, one file for each shard
+
+Everything is there whole or not at all, by rename.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sft.calibration.scored import ScoredInput
+from sft.config.files import Stamps
+from sft.environment import environment
+from sft.models.load import LoadedModel
+from sft.records import write_json
+from sft.training.output import save_weights
+
+
+class TrainedBefore(NamedTuple):
+    """A finished training: what the record says of it and warned of, its seconds, and the folder of the weights."""
+
+    report: dict[str, Any]
+    warnings: list[str]
+    seconds: dict[str, float]
+    folder: Path
+
+
+class Unfinished:
+    """The folder `unfinished` of a run's folder. inputs: of the files that the run reads."""
+
+    def __init__(self, run_folder: Path, inputs: Stamps) -> None:
+        self.folder = run_folder / "unfinished"
+        made_with = {"environment": environment(), "inputs": inputs}
+        if self._read("made_with.json") != made_with:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            write_json(self.folder / "made_with.json", made_with)
+
+    @property
+    def training(self) -> Path:
+        """For the trainer's checkpoints."""
+        return self.folder / "training"
+
+    @property
+    def answers(self) -> Path:
+        """For the shards of answers."""
+        return self.folder / "answers"
+
+    @property
+    def selection(self) -> Path:
+        """For the scores of a selection."""
+        return self.folder / "selection"
+
+    def training_was_begun(self) -> bool:
+        """Whether an earlier attempt began to train; it is begun from now on."""
+        path = self.folder / "begun.json"
+        if path.exists():
+            return True
+        write_json(path, {})
+        return False
+
+    def trained(self) -> TrainedBefore | None:
+        """What an earlier attempt has trained to the end."""
+        value = self._read("trained.json")
+        if value is None:
+            return None
+        return TrainedBefore(value["report"], value["warnings"], value["seconds"], self.folder / "trained")
+
+    def keep_trained(
+        self, loaded: LoadedModel, report: Mapping[str, Any], warnings: list[str], seconds: Mapping[str, float]
+    ) -> None:
+        """Keep what was trained: the weights first, then that they are there."""
+        save_weights(loaded, self.folder / "trained")
+        values = {"report": dict(report), "warnings": warnings, "seconds": dict(seconds)}
+        write_json(self.folder / "trained.json", values)
+        shutil.rmtree(self.training, ignore_errors=True)
+
+    def publish(self, folder: Path, loaded: LoadedModel) -> None:
+        """Move what was trained to its place, with the tokenizer beside it."""
+        loaded.tokenizer.save_pretrained(str(self.folder / "trained"))
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.folder / "trained", folder)
+
+    def fold(self, number: int) -> list[ScoredInput] | None:
+        value = self._read(f"folds/{number}.json")
+        return None if value is None else [ScoredInput.from_item(item) for item in value["inputs"]]
+
+    def keep_fold(self, number: int, inputs: list[ScoredInput]) -> None:
+        write_json(self.folder / f"folds/{number}.json", {"inputs": [one.as_item() for one in inputs]})
+
+    def remove(self) -> None:
+        """The run is complete."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        if not path.exists():
+            return None
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return value
