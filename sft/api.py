@@ -14,9 +14,12 @@ from sft.errors import SftError
 from sft.experiments.launch import LaunchOptions, launcher_registry
 from sft.experiments.live import Live
 from sft.experiments.outcome import RunOutcome
+from sft.experiments.protocol import Settings
 from sft.experiments.schedule import Schedule, schedule
+from sft.experiments.store import tidy
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.recalibrate import Impossible, choices, recalibrate_runs
+from sft.pipeline.recording import now
 from sft.pipeline.scored_runs import find_scored_runs
 from sft.planned import Planned, write_plan
 from sft.plugins import load_entry_points
@@ -103,13 +106,13 @@ def run_experiments(
     except OSError as error:
         raise SftError(f"--results-path: can't write into {str(results_path)!r}: {error.strerror}") from error
     outcomes = list(planned.ended.values())
-    options = LaunchOptions(
-        results_path.absolute(), isolation, workers, keep_adapters, force, live, dict(launcher_args or {})
-    )
+    settings = Settings(str(results_path.absolute()), now(), keep_adapters=keep_adapters, force=force)
+    options = LaunchOptions(settings, isolation, workers, live, dict(launcher_args or {}))
     interrupted = False
     live.begin(len(planned.runs))
     try:
         for outcome in outcomes:
+            tidy(outcome)
             live.ended(outcome)
         with contextlib.closing(launch(planned.tasks, options)) as launched:
             outcomes.extend(launched)
@@ -117,6 +120,8 @@ def run_experiments(
         interrupted = True
     finally:
         live.close()
+    places = {run.name: i for i, run in enumerate(planned.runs)}
+    outcomes.sort(key=lambda outcome: places[outcome.name])
     table = report_table(outcome.record for outcome in outcomes)
     write_json(results_path / "aggregated_results.json", as_json(table))
     write_text(results_path / "aggregated_results.md", as_markdown(table))

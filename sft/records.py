@@ -26,6 +26,7 @@ ITEMS_FILE = "items.jsonl"
 SUPPORT_FILE = "support.jsonl"
 LOG_FILE = "run.log"
 ADAPTER_FOLDER = "adapter"
+UNFINISHED = "unfinished"
 
 # Only between line breaks, which no JSON string holds.
 _NUMBER_LIST = re.compile(r"\[\n([-\d.eE+,\s]+)\n\s*\]")

@@ -18,7 +18,7 @@ from sft.models.process_state import unchanged_process
 from sft.pipeline.derive import also_needed, derive
 from sft.pipeline.run import Run, RunOptions, Started, complete, start
 from sft.pipeline.session import Session
-from sft.records import RECORD_FILE, read_record, write_record
+from sft.records import RECORD_FILE, UNFINISHED, RunRecord, read_record, write_record
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +104,10 @@ class Executor:
         is_complete = False
         try:
             if self._settings.force:
-                shutil.rmtree(folder / "unfinished", ignore_errors=True)
-            elif self._is_complete(started):
-                is_complete = True
-                return Ended(run.name, "completed", str(folder))
+                shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+            elif (record := self._ended_before(started)) is not None:
+                is_complete = record.status == "completed"
+                return Ended(run.name, record.status, str(folder), record.error)
             options = RunOptions(
                 keep_adapter=self._settings.keep_adapters,
                 also=also_needed([other.config for other in others]),
@@ -121,17 +121,17 @@ class Executor:
         finally:
             claim.release(complete=is_complete)
 
-    def _is_complete(self, started: Started) -> bool:
-        """Whether the record is there; it then learns that the files read have the same content with other times."""
+    def _ended_before(self, started: Started) -> RunRecord | None:
+        """The record that leaves nothing to do. It learns the times of files whose content is as it was."""
         if not (started.folder / RECORD_FILE).exists():
-            return False
+            return None
         record = read_record(started.folder)
-        if record.status != "completed":
-            return False
+        if not self._settings.has_ended(record):
+            return None
         if record.inputs != started.inputs or record.plan_id != started.plan_id:
             record.inputs, record.plan_id = dict(started.inputs), started.plan_id
             write_record(record, started.folder)
-        return True
+        return record
 
     def _failed(self, run: PlannedRun, message: str, started: Started | None) -> Ended:
         identity = None if started is None else started.run_id

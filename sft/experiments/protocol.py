@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from sft.config.load import config_from_value
 from sft.experiments.plan import PlannedRun
+from sft.records import RunRecord
 
 Status = Literal["completed", "failed", "busy", "out of memory"]
 
@@ -25,11 +26,20 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs of a sweep have in common. force: do again what is complete."""
+    """What all runs of a sweep have in common.
+
+    began: when the sweep did (as in records): a run that failed since then isn't tried again. force: do again what is
+    complete.
+    """
 
     results_path: str
+    began: str
     keep_adapters: bool = False
     force: bool = False
+
+    def has_ended(self, record: RunRecord) -> bool:
+        """Whether another scheduler has left nothing to do of a run."""
+        return record.status == "completed" or record.finished_at >= self.began
 
 
 class TaskValue(NamedTuple):

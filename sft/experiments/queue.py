@@ -12,7 +12,7 @@ from sft.experiments.claims import is_claimed
 from sft.experiments.failure import write_failure
 from sft.experiments.outcome import RunOutcome
 from sft.experiments.plan import PlannedRun
-from sft.experiments.protocol import Ended, TaskValue
+from sft.experiments.protocol import Ended, Settings, TaskValue
 from sft.records import RECORD_FILE, read_record
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -46,10 +46,10 @@ class QueuedTask:
 class TaskQueue:
     """Tasks in order. One that failed for want of memory, or whose process was killed, is tried once more."""
 
-    def __init__(self, tasks: Sequence[QueuedTask], results_path: Path) -> None:
+    def __init__(self, tasks: Sequence[QueuedTask], settings: Settings) -> None:
         self._waiting = list(tasks)
         self._busy: list[tuple[QueuedTask, Path]] = []
-        self._results_path = results_path
+        self._settings = settings
         self._looked = 0.0
 
     def __len__(self) -> int:
@@ -99,14 +99,15 @@ class TaskQueue:
             if is_claimed(folder):
                 self._busy.append((task, folder))
                 continue
-            if (folder / RECORD_FILE).exists() and (record := read_record(folder)).status == "completed":
+            if (folder / RECORD_FILE).exists() and self._settings.has_ended(record := read_record(folder)):
                 yield RunOutcome(task.runs[0].name, record, folder)
-                task = replace(task, runs=task.runs[1:], answers=task.answers or str(folder))
+                answers = str(folder) if record.status == "completed" else None
+                task = replace(task, runs=task.runs[1:], answers=task.answers or answers)
             if task.runs:
                 self._waiting.append(task)
 
     def _fail(self, run: PlannedRun, error: str) -> RunOutcome:
-        record, folder = write_failure(run.config, self._results_path, run.name, error)
+        record, folder = write_failure(run.config, Path(self._settings.results_path), run.name, error)
         return RunOutcome(run.name, record, folder)
 
 

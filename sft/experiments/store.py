@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 from sft.config.files import Stamps, input_stamps
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
+from sft.experiments.claims import is_claimed
+from sft.experiments.outcome import RunOutcome
 from sft.experiments.plan import PlannedRun
-from sft.records import RECORD_FILE, RunRecord, read_record
+from sft.records import RECORD_FILE, UNFINISHED, RunRecord, read_record
 
 logger = logging.getLogger(__name__)
 
@@ -52,3 +55,12 @@ class Store:
 
     def records(self) -> list[RunRecord]:
         return [record for found in self._by_plan.values() for _, record in found]
+
+
+def tidy(outcome: RunOutcome) -> None:
+    """Remove what somebody who was killed right after completing a run left in its folder."""
+    if outcome.record.status != "completed" or is_claimed(outcome.folder):
+        return
+    for path in [*outcome.folder.glob("claim-*.json"), *outcome.folder.glob(".*.tmp")]:
+        path.unlink(missing_ok=True)
+    shutil.rmtree(outcome.folder / UNFINISHED, ignore_errors=True)

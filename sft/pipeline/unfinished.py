@@ -23,7 +23,7 @@ from sft.calibration.scored import ScoredInput
 from sft.config.files import Stamps
 from sft.environment import environment
 from sft.models.load import LoadedModel
-from sft.records import write_json
+from sft.records import UNFINISHED, write_json
 from sft.training.output import save_weights
 
 
@@ -40,7 +40,7 @@ class Unfinished:
     """The folder `unfinished` of a run's folder. inputs: of the files that the run reads."""
 
     def __init__(self, run_folder: Path, inputs: Stamps) -> None:
-        self.folder = run_folder / "unfinished"
+        self.folder = run_folder / UNFINISHED
         made_with = {"environment": environment(), "inputs": inputs}
         if self._read("made_with.json") != made_with:
             shutil.rmtree(self.folder, ignore_errors=True)

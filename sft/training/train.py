@@ -114,6 +114,8 @@ def train_adapter(
     if saves and method.can_resume:
         trainer.add_callback(saving_callback())
     attached.start()
+    if resume_from is not None:
+        logger.info("training goes on from %s", resume_from.name)
     started = time.perf_counter()
     with saves_when_asked() if saves and method.can_resume else contextlib.nullcontext():
         output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from sft.experiments.live import Live
 from sft.experiments.outcome import RunOutcome
+from sft.experiments.protocol import Settings
 from sft.experiments.queue import QueuedTask
 from sft.registry import Registry
 
@@ -17,17 +18,19 @@ from sft.registry import Registry
 class LaunchOptions:
     """isolation: `worker`: a process does many tasks, with one loaded model; `process`: every task has its own.
 
-    workers: how many processes at a time; None: one for each group of devices that a run needs. keep_adapters, force:
-    see `Settings`. live: is told what happens. launcher_args: what only one launcher knows.
+    workers: how many processes at a time; None: one for each group of devices that a run needs. live: is told what
+    happens. launcher_args: what only one launcher knows.
     """
 
-    results_path: Path
+    settings: Settings
     isolation: Literal["worker", "process"] = "worker"
     workers: int | None = None
-    keep_adapters: bool = False
-    force: bool = False
     live: Live = field(default_factory=Live)
     launcher_args: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def results_path(self) -> Path:
+        return Path(self.settings.results_path)
 
 
 class Launcher(Protocol):

@@ -19,7 +19,7 @@ from sft.experiments.devices import worker_environments
 from sft.experiments.launch.base import LaunchOptions, launcher_registry
 from sft.experiments.logs import log_path, tail
 from sft.experiments.outcome import RunOutcome
-from sft.experiments.protocol import Ended, Settings
+from sft.experiments.protocol import Ended
 from sft.experiments.queue import QueuedTask, TaskQueue
 from sft.plugins import imported_modules
 
@@ -40,7 +40,7 @@ def run_locally(tasks: Sequence[QueuedTask], options: LaunchOptions) -> Generato
     """Everything that a run prints goes to `logs/<name>.log` under the results path."""
     if not tasks:
         return
-    waiting = TaskQueue(tasks, options.results_path)
+    waiting = TaskQueue(tasks, options.settings)
     environments = worker_environments([run.config for task in tasks for run in task.runs], options.workers)
     pool = _Pool(environments[: len(tasks)], options)
     try:
@@ -157,9 +157,6 @@ class _Slot:
         self.process, self.model = None, None
 
     def _start(self) -> subprocess.Popen[str]:
-        settings = Settings(
-            str(self._options.results_path), keep_adapters=self._options.keep_adapters, force=self._options.force
-        )
         log = log_path(self._options.results_path, f"worker-{self._number}")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
@@ -177,7 +174,7 @@ class _Slot:
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
         self.process = process
         first = {
-            "settings": dataclasses.asdict(settings),
+            "settings": dataclasses.asdict(self._options.settings),
             "worker": f"worker-{self._number}",
             "imports": imported_modules(),
         }
