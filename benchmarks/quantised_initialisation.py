@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--max-n-test", type=int, default=500)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--only", nargs="*", default=INITIALISATIONS)
+    parser.add_argument("--commit", default=None, help="Where the tree is no git checkout.")
     parser.add_argument("--resume", action="store_true", help="Keep rows of the same commit, rows and learning rate.")
     arguments = parser.parse_args()
     report = {
@@ -56,7 +57,7 @@ def main() -> None:
         "test_rows": arguments.max_n_test,
         "learning_rate": arguments.learning_rate,
         "environment": environment(),
-        "commit": commit(),
+        "commit": arguments.commit or commit(),
     }
     file = arguments.out / "quantised_initialisation.json"
     if arguments.resume and file.exists():
