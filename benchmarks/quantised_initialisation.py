@@ -7,7 +7,8 @@ layers) of each initialisation. Before training: mean Kullback-Leibler divergenc
 of the unquantised model, and how often the most probable label is the same, over the test rows (data-driven
 initialisations see the shots of the first seed). After training (32 shots per label, 8 epochs, one learning rate for
 all, three seeds): accuracy. The unquantised model with PEFT's default stands beside. Writes
-`benchmarks/results/quantised_initialisation.json` and a table beside it.
+`benchmarks/results/quantised_initialisation.json` and a table beside it after each row, and with `--resume` keeps the
+rows that are there already.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from sft.training.sequences import loss_labels, training_sequences
 NF4 = {"config_class": "BitsAndBytesConfig", "args": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}}
 INITIALISATIONS = ("default", "pca", "pissa", "milora", "olora", "corda", "eva", "lora_ga", "loftq")
 SEEDS = (13, 14, 15)
+NO_ADAPTER = "(no adapter)"
 
 
 def main() -> None:
@@ -46,30 +48,47 @@ def main() -> None:
     parser.add_argument("--max-n-test", type=int, default=500)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--only", nargs="*", default=INITIALISATIONS)
+    parser.add_argument("--commit", default=None, help="Where the tree is no git checkout.")
+    parser.add_argument("--resume", action="store_true", help="Keep rows of the same commit, rows and learning rate.")
     arguments = parser.parse_args()
-    reference = probabilities(config(arguments, "default", SEEDS[0], quantised=False), adapted=False)
-    rows = [
-        {"weights": "float32", "initialisation": "default", **trained(arguments, "default", quantised=False)},
-        {"weights": "nf4", "initialisation": "(no adapter)"}
-        | distance(reference, probabilities(config(arguments, "default", SEEDS[0]), adapted=False)),
-    ]
-    for name in arguments.only:
-        before = distance(reference, probabilities(config(arguments, name, SEEDS[0]), adapted=True))
-        rows.append({"weights": "nf4", "initialisation": name, **before, **trained(arguments, name)})
-        print(rows[-1], flush=True)
     report = {
-        "rows": rows,
-        "seeds": SEEDS,
+        "rows": [],
+        "seeds": list(SEEDS),
         "test_rows": arguments.max_n_test,
         "learning_rate": arguments.learning_rate,
         "environment": environment(),
-        "commit": commit(),
+        "commit": arguments.commit or commit(),
     }
-    arguments.out.mkdir(exist_ok=True, parents=True)
-    (arguments.out / "quantised_initialisation.json").write_text(json.dumps(report, indent=2) + "\n")
-    text = markdown(report)
-    (arguments.out / "quantised_initialisation.md").write_text(text)
-    print(text)
+    file = arguments.out / "quantised_initialisation.json"
+    if arguments.resume and file.exists():
+        before = json.loads(file.read_text())
+        if any(before[name] != report[name] for name in report if name != "rows"):
+            parser.error(f"{file} is of another commit, machine or setting")
+        report["rows"] = before["rows"]
+    reference = probabilities(config(arguments, "default", SEEDS[0], quantised=False), adapted=False)
+    for weights, name in [("float32", "default"), ("nf4", NO_ADAPTER), *(("nf4", name) for name in arguments.only)]:
+        if any((row["weights"], row["initialisation"]) == (weights, name) for row in report["rows"]):
+            continue
+        row = {"weights": weights, "initialisation": name} | measured(arguments, weights, name, reference)
+        print(row, flush=True)
+        report["rows"].append(row)
+        write(report, file)
+    print(markdown(report))
+
+
+def measured(arguments: argparse.Namespace, weights: str, name: str, reference: np.ndarray) -> dict[str, Any]:
+    if weights == "float32":
+        return trained(arguments, name, quantised=False)
+    if name == NO_ADAPTER:
+        return distance(reference, probabilities(config(arguments, "default", SEEDS[0]), adapted=False))
+    before = distance(reference, probabilities(config(arguments, name, SEEDS[0]), adapted=True))
+    return {**before, **trained(arguments, name)}
+
+
+def write(report: dict[str, Any], file: Path) -> None:
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_text(json.dumps(report, indent=2) + "\n")
+    file.with_suffix(".md").write_text(markdown(report))
 
 
 def config(arguments: argparse.Namespace, name: str, seed: int, *, quantised: bool = True) -> sft.ExperimentConfig:

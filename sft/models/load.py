@@ -119,10 +119,12 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
     except SftError:
         raise
     except Exception as error:  # from_pretrained raises whatever the checkpoint, the hub or a backend raise
-        raise ModelError(
-            f"can't load the model {source.base!r}: {type(error).__name__}: {error}",
-            "check model.name and model.model_args; offline, only local folders and cached hub models work",
-        ) from error
+        fix = "check model.name and model.model_args; offline, only local folders and cached hub models work"
+        reason = None if quantization is None else quantization.why_not()
+        if reason is not None:
+            fix = "install what model.quantization needs, or choose other weights"
+        said = reason or error
+        raise ModelError(f"can't load the model {source.base!r}: {type(said).__name__}: {said}", fix) from error
     if quantization is not None:
         quantization.kind.guard(model, quantization.asked)
     keep_soft_capping(model)

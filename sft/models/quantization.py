@@ -35,6 +35,10 @@ class Quantization:
         loading = self.kind.loading_arguments(self.settings)
         return _made(self.kind.config_class, {**loading, **self.asked}) if loading else None
 
+    def why_not(self) -> Exception | None:
+        """What keeps the weights from being made, where loading failed; None where nothing is known of it."""
+        return None if self.prequantised else self.kind.why_not(self.asked)
+
     def describe(self, model: Any) -> dict[str, Any]:
         """What a record says of it. layers: how many are quantised in memory; backend: their class."""
         layers = quantised_layers(model)

@@ -24,6 +24,7 @@ _USE_DEFAULTS = (
     "remove what chose it from model.quantization.args (backend, quant_type): with the defaults for a kind of weights, "
     "and with bitsandbytes, gradients are right"
 )
+_USE_ANOTHER_KIND = "train on weights of another kind (bitsandbytes), or on ones that aren't quantised"
 _USE_ANOTHER = "use another method or variant, or weights that aren't quantised"
 
 
@@ -49,6 +50,10 @@ def prepare_for_training(loaded: LoadedModel, adapter: MethodConfig) -> MethodCo
                 f"can't train on {name}: a quantised {type(layer).__name__} gives {what} to the layers before it",
                 _USE_DEFAULTS,
             )
+    quantizer = getattr(loaded.base_model, "hf_quantizer", None)
+    if layers and quantizer is not None and not quantizer.is_trainable:
+        what = type(getattr(quantizer.quantization_config, "quant_type", quantizer.quantization_config)).__name__
+        raise TrainingError(f"can't train on these weights: transformers trains on none of {what}", _USE_ANOTHER_KIND)
     is_missed = any(not isinstance(layer, torch.nn.Linear) for _, layer in layers)
     if not is_missed or str(adapter.args.get("target_modules")).lower() != "all-linear":
         return adapter

@@ -96,7 +96,8 @@ def train_adapter(
     trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     if trainable == 0:
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
-    check_adapted(loaded.model, adapter.method)
+    with only_our_output():
+        check_adapted(loaded.model, adapter.method)
     dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:

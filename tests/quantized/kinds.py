@@ -1,4 +1,4 @@
-"""Every kind of quantised weights that runs on a CPU: how to get a small model of it, and what its record must say."""
+"""Kinds of quantised weights that run on CPUs and GPUs: how to get a small model of each, what its record must say."""
 
 from __future__ import annotations
 

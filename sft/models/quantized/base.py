@@ -37,6 +37,10 @@ class QuantizedKind:
         """
         return {}
 
+    def why_not(self, args: Settings) -> Exception | None:
+        """What keeps weights from being made as `args` say, where loading failed and transformers doesn't say it."""
+        return None
+
     def guard(self, model: Any, asked: Settings) -> None:
         """Close known traps of a model that was just loaded. asked: `model.quantization.args`."""
 

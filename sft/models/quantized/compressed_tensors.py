@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sft.models.quantized.base import QuantizedKind, Settings, quantized_registry
+from sft.models.quantized.layers import quantised_layers
 
 
 class CompressedTensors(QuantizedKind):
@@ -21,6 +22,18 @@ class CompressedTensors(QuantizedKind):
 
     def loading_arguments(self, settings: Settings) -> dict[str, Any]:
         return {"dequantize": True}
+
+    def guard(self, model: Any, asked: Settings) -> None:
+        """Make dequantised layers ordinary ones, as transformers 5.23 does.
+
+        5.17 leaves the forward that rounds activations on them, and with that no gradient.
+        """
+        from compressed_tensors.quantization import QuantizationMetadata, QuantizationStatus
+
+        for _, layer in quantised_layers(model):
+            if getattr(layer, "quantization_status", None) == QuantizationStatus.DECOMPRESSED:
+                QuantizationMetadata.clear_quantization(layer)
+                del layer.quantization_status
 
     def describe(self, settings: Settings, layer: Any) -> dict[str, Any]:
         groups = [group for group in (settings.get("config_groups") or {}).values() if isinstance(group, dict)]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from sft.errors import SftError
 from sft.models.quantized.base import QuantizedKind, Settings, quantized_registry
+
+_WIDTH = 1024  # a multiple of every block and group
 
 
 class TorchAo(QuantizedKind):
@@ -18,6 +22,18 @@ class TorchAo(QuantizedKind):
     def arguments(self, args: Settings) -> dict[str, Any]:
         """`quant_type` may be the name of one of torchao's configs, or torchao's own JSON form of one."""
         return {**args, "quant_type": _torchao_config(args.get("quant_type"))}
+
+    def why_not(self, args: Settings) -> Exception | None:
+        """Tried on a layer: transformers only says that converting weights failed, and prints why."""
+        from torchao.quantization import quantize_
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        layer = torch.nn.Linear(_WIDTH, _WIDTH, dtype=torch.bfloat16, device=device)
+        try:
+            quantize_(layer, _torchao_config(args.get("quant_type")))
+        except Exception as error:  # noqa: BLE001 - torchao raises whatever its kernels raise
+            return error
+        return None
 
     def describe(self, settings: Settings, layer: Any) -> dict[str, Any]:
         quant_type = settings.get("quant_type")

@@ -22,7 +22,6 @@ from tests.tiny_models import random_ids, tiny_loaded
 from tests.unit.models.test_load import load
 
 bnb = pytest.importorskip("bitsandbytes", reason="the extra `quantization` is not installed")
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="weights go to the GPU where there is one")
 
 QUANTIZATIONS = {
     "nf4": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "float32"},
@@ -45,14 +44,15 @@ def quantised(base: Path, kind: str) -> LoadedModel:
 
 @torch.no_grad()
 def logits(model: Any) -> torch.Tensor:
-    return model.eval()(input_ids=IDS).logits.float()
+    return model.eval()(input_ids=IDS.to(model.device)).logits.float()
 
 
 def step(attached: AttachedAdapter) -> None:
     model = attached.model.train()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+    ids = IDS.to(model.device)
     for _ in range(2):
-        model(input_ids=IDS, labels=IDS).loss.backward()
+        model(input_ids=ids, labels=ids).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
 

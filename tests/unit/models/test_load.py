@@ -32,7 +32,7 @@ def load(name: Path | str, checkpoint: Path | None = None, **config: Any) -> Loa
 @torch.no_grad()
 def logits(loaded: LoadedModel) -> torch.Tensor:
     result: torch.Tensor = loaded.model(input_ids=torch.tensor(random_ids([8])).to(loaded.device)).logits
-    return result
+    return result.cpu()
 
 
 def write_adapter(folder: Path, base: Path, architecture: str = "llama") -> LoadedModel:

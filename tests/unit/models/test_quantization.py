@@ -1,4 +1,4 @@
-"""Quantised weights on the CPU: which configs are taken, and that they load, score and train right."""
+"""bitsandbytes weights: which configs are taken, and that they load, score and train right."""
 
 from __future__ import annotations
 
@@ -93,7 +93,6 @@ def test_values_that_the_class_refuses_are_an_error_that_names_the_key(args: dic
         quantization_config("BitsAndBytesConfig", args)
 
 
-@on_a_cpu
 @pytest.mark.parametrize(("args", "tolerance"), [(NF4, 0.12), (INT8, 0.02)], ids=["nf4", "int8"])
 def test_weights_stay_right_and_scores_near_through_training_after_an_evaluation(
     args: dict[str, Any], tolerance: float, base: Path
@@ -108,12 +107,11 @@ def test_weights_stay_right_and_scores_near_through_training_after_an_evaluation
     assert np.abs(scores(loaded) - first).max() > 1e-3, "the training step changed nothing"
 
 
-@on_a_cpu
 @pytest.mark.parametrize("args", [NF4, INT8], ids=["nf4", "int8"])
 def test_lora_gradients_after_an_evaluation_are_those_of_the_dequantised_model(
     args: dict[str, Any], base: Path
 ) -> None:
-    """Up to the bfloat16 of activations (2 %); with repacked weights 96 % of the gradient is wrong."""
+    """Up to the rounding of activations (2 %; 7 % for int8 on a GPU); with repacked weights 96 % of it is wrong."""
     loaded, reference = quantised(base, args), load(base, model_args={"dtype": "float32"})
     weights = dict(reference.model.named_modules())
     with torch.no_grad():
@@ -123,10 +121,10 @@ def test_lora_gradients_after_an_evaluation_are_those_of_the_dequantised_model(
     have, want = gradients(loaded), gradients(reference)
     assert have.keys() == want.keys()
     distance = sum((have[name] - want[name]).pow(2).sum() for name in want).sqrt()
-    assert distance / sum(value.pow(2).sum() for value in want.values()).sqrt() < 0.05
+    assert distance / sum(value.pow(2).sum() for value in want.values()).sqrt() < 0.1
 
 
-@on_a_cpu
+@on_a_cpu  # where sums of one row depend on the batch, so that there is a measure
 @pytest.mark.parametrize("args", [NF4, INT8], ids=["nf4", "int8"])
 def test_engines_differ_no_more_than_rounding_lets_the_plain_one_differ_from_itself(
     args: dict[str, Any], base: Path
@@ -147,7 +145,6 @@ def test_engines_differ_no_more_than_rounding_lets_the_plain_one_differ_from_its
     assert scorer.report()["engine"] == "tree"
 
 
-@on_a_cpu
 def test_with_activations_in_float32_the_engines_agree_on_4_bit_weights_as_on_any(base: Path) -> None:
     args = {**NF4, "bnb_4bit_compute_dtype": "float32"}
     loaded = load(
@@ -174,7 +171,7 @@ def step(loaded: LoadedModel, learning_rate: float = 0.1) -> None:
             if "lora_B" in name:
                 parameter.normal_(0, 0.01)
     loaded.model.train()
-    ids = torch.tensor(random_ids([24], vocabulary=250))
+    ids = torch.tensor(random_ids([24], vocabulary=250), device=loaded.device)
     loaded.model(input_ids=ids, labels=ids).loss.backward()
     with torch.no_grad():
         for parameter in loaded.model.parameters():

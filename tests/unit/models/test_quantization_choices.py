@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from sft.models import quantization as quantization_module
 from sft.models.load import LoadedModel
 from sft.models.quantization import Quantization, find_quantization
 from sft.models.quantized import quantised_layers
+from sft.models.quantized.compressed_tensors import CompressedTensors
 from sft.models.source import ModelSource
-from tests.quantised_models import save_wide_model
+from tests.quantised_models import LINEAR_LAYERS, save_wide_model, wide_model
 from tests.tiny_models import save_tiny_model
 from tests.unit.models.test_load import load, on_cpu
 
@@ -115,6 +117,60 @@ def test_a_checkpoint_of_8_bit_floats_is_dequantised_without_a_gpu(tmp_path: Pat
     quantization = found(checkpoint(tmp_path, quant_method="fp8", weight_block_size=[128, 128]))
     assert quantization is not None
     assert quantization.config().dequantize is True
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_on_a_gpu_8_bit_floats_need_kernels_or_are_dequantised(
+    kernels: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = checkpoint(tmp_path, quant_method="fp8", weight_block_size=[128, 128])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(quantization_module.importlib.util, "find_spec", lambda name: object() if kernels else None)
+    stored = found(base)
+    assert stored is not None
+    if kernels:
+        assert stored.kind.loading_arguments(stored.settings) == {}
+        assert found("no/such-model", "FineGrainedFP8Config") is not None
+        return
+    assert stored.kind.loading_arguments(stored.settings) == {"dequantize": True}
+    with pytest.raises(MissingPackageError, match="kernels"):
+        found("no/such-model", "FineGrainedFP8Config")
+
+
+@pytest.mark.parametrize("scheme", ["W4A16", "W8A8", "FP8_DYNAMIC"])
+def test_dequantised_compressed_tensors_layers_are_ordinary_ones(scheme: str) -> None:
+    """transformers 5.17 leaves on them what rounds activations, and passes no gradient."""
+    pytest.importorskip("compressed_tensors", reason="compressed-tensors is not installed")
+    from compressed_tensors.compressors import ModelCompressor
+    from compressed_tensors.quantization import QuantizationConfig, apply_quantization_config
+
+    model = wide_model()
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    config = QuantizationConfig(config_groups={scheme: ["Linear"]}, ignore=["lm_head"])
+    apply_quantization_config(model, config)
+    for layer in model.modules():
+        if hasattr(layer, "weight_scale"):
+            layer.weight_scale.data.fill_(0.01)
+    compressor = ModelCompressor.from_pretrained_model(model)
+    compressor.compress_model(model)
+    compressor.decompress_model(model)
+    assert len(quantised_layers(model)) == LINEAR_LAYERS
+    CompressedTensors().guard(model, {})
+    assert quantised_layers(model) == []
+    assert sum(parameter.numel() for parameter in model.parameters()) == weights
+    layer = model.model.layers[0].mlp.down_proj
+    x = torch.randn(3, layer.in_features, requires_grad=True)
+    torch.testing.assert_close(layer(x), x @ layer.weight.T)
+    assert layer(x).requires_grad
+
+
+def test_why_torchao_can_not_make_weights_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("torchao", reason="torchao is not installed")
+    if importlib.util.find_spec("mslk") is not None:
+        pytest.skip("the package that 4 bits need is installed")
+    quantization = {"config_class": "TorchAoConfig", "args": {"quant_type": "Int4WeightOnlyConfig"}}
+    with pytest.raises(ModelError, match=r"mslk(.|\n)*model\.quantization"):
+        load(save_wide_model(tmp_path, dtype=torch.bfloat16), quantization=quantization)
 
 
 def test_a_torchao_config_that_does_not_exist_is_refused() -> None:

@@ -5,6 +5,7 @@ error.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from sft.models.load import LoadedModel
 from sft.training.quantised import check_adapted, gradient_error, prepare_for_training
 from tests.quantised_models import LINEAR_LAYERS, save_wide_model, wide_model
 from tests.tiny_models import tiny_loaded
-from tests.unit.models.test_load import load, on_cpu
+from tests.unit.models.test_load import load
 from tests.unit.training.test_train import train
 
 ALL_LINEAR = MethodConfig(method="lora", args={"r": 4, "target_modules": "all-linear"})
@@ -111,7 +112,6 @@ def test_ordinary_models_are_left_alone() -> None:
     assert prepare_for_training(tiny_loaded(), ALL_LINEAR) is ALL_LINEAR
 
 
-@on_cpu
 @pytest.mark.parametrize("variant", ["kasa_config", "monteclora_config"])
 @pytest.mark.parametrize("args", [NF4, INT8], ids=["nf4", "int8"])
 def test_variants_that_would_be_plain_lora_on_quantised_layers_are_refused(
@@ -124,13 +124,19 @@ def test_variants_that_would_be_plain_lora_on_quantised_layers_are_refused(
         train(loaded, tmp_path / "out", lora={"r": 4, "target_modules": ["q_proj"], variant: {}})
 
 
-@on_cpu
 @pytest.mark.parametrize("more", [{}, {"use_dora": True}, {"use_rslora": True}])
 def test_variants_that_peft_has_for_quantised_layers_are_trained(more: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     base = save_wide_model(tmp_path / "base", dtype=torch.bfloat16)
     loaded = load(base, quantization={"config_class": "BitsAndBytesConfig", "args": NF4})
     assert train(loaded, tmp_path / "out", lora={"r": 4, "target_modules": ["q_proj"], **more}).steps == 3
+
+
+def test_weights_that_transformers_does_not_train_are_refused(tmp_path: Path) -> None:
+    loaded = packed_model("right")
+    loaded.model.hf_quantizer = SimpleNamespace(is_trainable=False, quantization_config=SimpleNamespace(quant_type=1))
+    with pytest.raises(TrainingError, match="can't train on these weights: transformers trains on none of int"):
+        train(loaded, tmp_path)
 
 
 def test_an_adapter_that_trains_part_of_the_quantised_layers_is_refused() -> None:
@@ -148,7 +154,6 @@ def test_an_adapter_that_trains_part_of_the_quantised_layers_is_refused() -> Non
         check_adapted(wrapped, "lora")
 
 
-@on_cpu
 def test_torchao_layers_that_round_activations_are_refused(tmp_path: Path) -> None:
     """They run, and pass no gradient: the layers below would be trained by what goes round them only."""
     pytest.importorskip("torchao", reason="torchao is not installed")
