@@ -15,7 +15,9 @@ _EXPORTS = {
     "ExperimentConfig": "sft.config.schema",
     "RunRecord": "sft.records",
     "SftError": "sft.errors",
+    "aggregate_results": "sft.api",
     "calibrate_results": "sft.api",
+    "compare_runs": "sft.reporting.compare",
     "evaluate": "sft.pipeline.endpoints",
     "load_config": "sft.api",
     "load_configs": "sft.api",
@@ -32,7 +34,9 @@ __all__ = [
     "RunRecord",
     "SftError",
     "__version__",
+    "aggregate_results",
     "calibrate_results",
+    "compare_runs",
     "evaluate",
     "load_config",
     "load_configs",
@@ -45,13 +49,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from sft.api import calibrate_results, load_config, load_configs, run_experiments
+    from sft.api import aggregate_results, calibrate_results, load_config, load_configs, run_experiments
     from sft.config.schema import ExperimentConfig
     from sft.errors import SftError
     from sft.pipeline.endpoints import evaluate, run_experiment, train
     from sft.pipeline.merge import merge_model
     from sft.pipeline.predict import predict
     from sft.records import RunRecord, read_record
+    from sft.reporting.compare import compare_runs
 
 
 def __getattr__(name: str) -> Any:

@@ -17,16 +17,18 @@ from sft.experiments.outcome import RunOutcome
 from sft.experiments.protocol import Settings
 from sft.experiments.schedule import Schedule, schedule
 from sft.experiments.store import tidy
+from sft.pipeline.canonical import canonical_config
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.recalibrate import Impossible, choices, recalibrate_runs
 from sft.pipeline.recording import now
 from sft.pipeline.scored_runs import find_scored_runs
 from sft.planned import Planned, write_plan
 from sft.plugins import load_entry_points
-from sft.records import RunRecord, write_json, write_text
-from sft.reporting.json import as_json
-from sft.reporting.markdown import as_markdown
-from sft.reporting.table import ReportTable, report_table
+from sft.records import RunRecord
+from sft.reporting.find import Found, check_results, find_results, run_folders
+from sft.reporting.formats import write_table
+from sft.reporting.rows import ReportTable
+from sft.reporting.table import report_table
 
 
 def load_config(
@@ -90,7 +92,7 @@ def run_experiments(
     launcher_args: dict[str, Any] | None = None,
     live: Live | None = None,
 ) -> Sweep:
-    """Run what isn't done of the configs and write `aggregated_results.json` and `.md` under `results_path`.
+    """Run what isn't done of the configs, then aggregate all that is under `results_path` (see `aggregate_results`).
 
     A failed run is recorded and the rest go on. After an interrupt, what is done is aggregated all the same; the same
     call then goes on where it was. only: shell patterns of names. force: run again what is complete. retry_failed: run
@@ -122,10 +124,52 @@ def run_experiments(
         live.close()
     places = {run.name: i for i, run in enumerate(planned.runs)}
     outcomes.sort(key=lambda outcome: places[outcome.name])
-    table = report_table(outcome.record for outcome in outcomes)
-    write_json(results_path / "aggregated_results.json", as_json(table))
-    write_text(results_path / "aggregated_results.md", as_markdown(table))
-    return Sweep(outcomes, table, interrupted)
+    return Sweep(outcomes, _aggregate([results_path], results_path, ()).table, interrupted)
+
+
+class Aggregated(NamedTuple):
+    """The table over all runs, and the files that hold it."""
+
+    table: ReportTable
+    files: list[Path]
+
+
+def aggregate_results(
+    results: Sequence[str | Path], *, out: str | Path | None = None, formats: Sequence[str] = ()
+) -> Aggregated:
+    """One row per configuration over its seeds, written as `aggregated_results.json`, `.md`, `.csv` and `.tex`.
+
+    results: folders of runs or of results. out: where files go; by default the first folder of results. formats: some
+    of `json`, `md`, `csv`, `tex`; all by default. Files that can't be read are named in the table's notes. Raises
+    `SftError` for a path without any record.
+    """
+    paths = [Path(path) for path in results]
+    for path in paths:
+        check_results(path)
+    if out is None and run_folders(paths[0]) == [paths[0]]:
+        raise SftError(f"{paths[0]} is the folder of a single run", "say where the table goes, with --out DIR")
+    return _aggregate(paths, paths[0] if out is None else Path(out), formats)
+
+
+def _aggregate(paths: Sequence[Path], out: Path, formats: Sequence[str]) -> Aggregated:
+    table = table_of(find_results(paths))
+    return Aggregated(table, write_table(table, out, formats))
+
+
+def table_of(found: Found) -> ReportTable:
+    """The table over what was found, with intervals and tests."""
+    missing = [run._replace(config=_canonical(run.config)) for run in found.missing]
+    return report_table(
+        [run.record for run in found.runs],
+        {run.folder.name: run.judged for run in found.runs if run.judged is not None},
+        missing=missing,
+        notes=found.notes,
+    )
+
+
+def _canonical(config: dict[str, Any]) -> dict[str, Any]:
+    """As a record has it."""
+    return canonical_config(ExperimentConfig.model_validate(config)).model_dump(mode="json")
 
 
 class Recalibration(NamedTuple):
@@ -155,15 +199,15 @@ def calibrate_results(
     found = find_scored_runs([Path(path) for path in results])
     target = None if results_path is None else Path(results_path)
     records, folders, notes = [], [], list(found.notes)
-    shown = {run.record.run_id: run.record for run in found.runs}
+    shown = {run.record.run_id: run.folder for run in found.runs}
     for outcome in recalibrate_runs(found.runs, choices(methods, args, normalizations), target):
         if isinstance(outcome, Impossible):
             notes.append(f"{outcome.choice} for {outcome.run.name}: {outcome.reason}")
             continue
-        shown[outcome.record.run_id] = outcome.record
+        shown[outcome.record.run_id] = outcome.folder
         if outcome.new:
             records.append(outcome.record)
             folders.append(outcome.folder)
         else:
             notes.append(f"{outcome.folder.name} is there already")
-    return Recalibration(records, folders, notes, report_table(shown.values()))
+    return Recalibration(records, folders, notes, table_of(find_results(list(shown.values()))))

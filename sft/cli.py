@@ -13,7 +13,8 @@ from sft import __version__
 if TYPE_CHECKING:
     from sft.experiments.schedule import Schedule
     from sft.records import RunRecord
-    from sft.reporting.table import ReportTable
+    from sft.reporting.compare import RunComparison
+    from sft.reporting.rows import ReportTable
 
 app = typer.Typer(
     name="sft",
@@ -264,6 +265,56 @@ def config_show(
     print(json.dumps(values if len(values) > 1 else next(iter(values.values())), indent=2, ensure_ascii=False))
 
 
+@results_app.command("aggregate")
+def results_aggregate(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Folders of runs or of results.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write to; default: the first RESULTS.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="json, md, csv or tex; default: all. Repeatable."),
+    ] = None,
+) -> None:
+    """Put runs into one table: a row per configuration over its seeds, with intervals, paired tests and baselines.
+
+    Example: sft results aggregate results --out paper --format tex
+    """
+    from sft.api import aggregate_results
+
+    done = aggregate_results(results, out=out, formats=formats or ())
+    _print_table(done.table)
+    for file in done.files:
+        print(file)
+
+
+@results_app.command("compare")
+def results_compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="The folder of a run, or its record.json.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another, on the same test rows.")],
+    output_format: Annotated[str, typer.Option("--format", metavar="NAME", help="text, md or json.")] = "text",
+    items: Annotated[int, typer.Option(min=0, metavar="N", help="How many of the differing items to list.")] = 20,
+) -> None:
+    """Compare two runs on the same test rows: metrics, classes, and the items on which they differ.
+
+    Example: sft results compare results/sst2-…-seed13-0123456789ab results/sst2-…-seed13-ba9876543210 --items 50
+    """
+    import json
+
+    from sft.reporting.compare import compare_runs
+    from sft.reporting.comparison_files import comparison_json, comparison_markdown
+
+    if output_format not in ("text", "md", "json"):
+        raise typer.BadParameter(f"{output_format!r} is none of text, md, json", param_hint="--format")
+    comparison = compare_runs(first, second)
+    if output_format == "json":
+        print(json.dumps(comparison_json(comparison, items), indent=2, ensure_ascii=False))
+    elif output_format == "md":
+        print(comparison_markdown(comparison, items), end="")
+    else:
+        _print_comparison(comparison, items)
+
+
 @results_app.command("calibrate")
 def results_calibrate(
     results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Folders of runs or of results.")],
@@ -379,18 +430,41 @@ def _print_table(table: ReportTable) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from sft.reporting.columns import caption, configuration_cells
+    from sft.reporting.caption import common_settings, reading
+    from sft.reporting.columns import TIED, configuration_cells
 
     header, rows = configuration_cells(table)
-    common = escape("In common: " + "; ".join(caption(table))) if table.constant else None
-    grid = Table(caption=common, caption_justify="left")
+    about = escape(" ".join([*reading(table), common_settings(table)]).strip())
+    grid = Table(caption=about, caption_justify="left")
     for title in header:
         grid.add_column(escape(title), overflow="fold")
     for row in rows:
-        grid.add_row(*map(escape, row))
+        cells = [escape(f"{cell.text}{TIED if cell.mark == 'tied' else ''}\n{cell.interval}".strip()) for cell in row]
+        bold = [cell.mark == "best" for cell in row]
+        grid.add_row(*(f"[bold]{text}[/bold]" if best else text for text, best in zip(cells, bold, strict=True)))
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(grid)
     for note in table.notes:
+        console.print(f"Note: {note}", markup=False)
+
+
+def _print_comparison(comparison: RunComparison, items: int) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from sft.reporting.comparison_files import heading, sections
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(heading(comparison), markup=False)
+    for title, about, header, rows in sections(comparison, items):
+        grid = Table(title=title, title_justify="left", caption=escape(about), caption_justify="left")
+        for name in header:
+            grid.add_column(name, overflow="fold")
+        for row in rows:
+            grid.add_row(*map(escape, row))
+        console.print(grid)
+    for note in comparison.notes:
         console.print(f"Note: {note}", markup=False)
 
 

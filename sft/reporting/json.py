@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sft.reporting.table import ReportTable
+from sft.reporting.rows import ReportTable
 
 
 def as_json(table: ReportTable) -> dict[str, Any]:
@@ -15,4 +15,6 @@ def as_json(table: ReportTable) -> dict[str, Any]:
         "settings_that_vary": list(table.varying),
         "settings_in_common": dict(table.constant),
         "notes": list(table.notes),
+        "comparisons": [asdict(comparison) for comparison in table.comparisons],
+        "resamples": table.resamples,
     }

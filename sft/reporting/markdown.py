@@ -4,33 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sft.reporting.columns import caption, configuration_cells, run_cells
-from sft.reporting.table import ReportTable
+from sft.reporting.caption import common_settings, reading
+from sft.reporting.columns import Cell, configuration_cells, run_cells
+from sft.reporting.rows import ReportTable
+from sft.reporting.variance_cells import variance_cells
 
 
 def as_markdown(table: ReportTable, title: str = "Results") -> str:
     failed = [row for row in table.runs if row.status == "failed"]
-    parts = [f"# {title}", "## Configurations", "Mean ± standard deviation over seeds."]
-    if table.constant:
-        parts.append("In common: " + "; ".join(_escape(text) for text in caption(table)) + ".")
-    parts.append(_grid(*configuration_cells(table)))
-    parts += [f"> {_escape(note)}" for note in table.notes]
-    parts += ["## Runs", _grid(*run_cells(table))]
+    parts = [f"# {title}", "## Configurations", escape(" ".join(reading(table))).replace("Bold:", "**Bold**:")]
+    if common_settings(table):
+        parts.append(escape(common_settings(table)))
+    parts.append(grid(*configuration_cells(table)))
+    parts += [f"> {escape(note)}" for note in table.notes]
+    split = variance_cells(table)
+    if split is not None:
+        parts += ["## Where the variance comes from", escape(split.caption), grid(split.header, split.rows)]
+    parts += ["## Runs", grid(*run_cells(table))]
     if failed:
         parts.append("## Failed runs")
-        parts += [f"- **{_escape(row.name or row.folder)}**: {_escape(_first_line(row.error))}" for row in failed]
+        parts += [f"- **{escape(row.name or row.folder)}**: {escape(_first_line(row.error))}" for row in failed]
     return "\n\n".join(parts) + "\n"
 
 
-def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_escape(cell) for cell in line) + " |" for line in lines)
+def grid(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    lines = [
+        [escape(title) for title in header],
+        ["---"] * len(header),
+        *([_cell(cell) for cell in row] for row in rows),
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     for character in ("\\", "|", "<", ">", "*", "`"):
         text = text.replace(character, f"\\{character}")
     return text.replace("\n", " ")
+
+
+def _cell(cell: Cell) -> str:
+    if cell.mark != "best":
+        return escape(cell.plain)
+    return f"**{escape(cell.text)}** {escape(cell.interval)}".strip()
 
 
 def _first_line(text: str | None) -> str:

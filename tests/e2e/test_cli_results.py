@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_calibrations_of_a_results_folder_are_one_command_without_torch(results: Path) -> None:
     done = run("calibrate", results, "--method", "all", "--normalization", "bytes", "--normalization", "none")
     assert done.returncode == 0, done.stderr
-    header = done.stdout.splitlines()[1]
+    header = done.stdout.split("┡")[0]
     assert all(title in header for title in ("normalization", "calibration", "accuracy"))
     for method in ("batch", "contextual", "domain"):
         assert len(re.findall(rf"│ bytes +│ {method} ", done.stdout)) == 1
@@ -80,3 +81,23 @@ def test_a_folder_without_records_is_told(tmp_path: Path) -> None:
     done = run("calibrate", tmp_path, "--method", "batch")
     assert done.returncode == 2
     assert messages(done)[0] == f"error: {tmp_path}: no record.json in it or directly below it"
+
+
+def test_aggregate_and_compare_need_no_torch(results: Path, tmp_path: Path) -> None:
+    done = run("aggregate", results, "--out", tmp_path, "--format", "md")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "aggregated_results.md")
+    (folder,) = sorted(results.glob("*-*-shots2-icl0-0-seed13-*"))[:1]
+    compared = run("compare", folder, folder, "--format", "json")
+    assert compared.returncode == 0, compared.stderr
+    assert json.loads(compared.stdout)["items"] == []
+    for each in (done, compared):
+        imported = set(re.findall(r"\|\s+([\w.]+)$", each.stderr, re.MULTILINE))
+        assert not imported & {"torch", "transformers", "datasets", "pandas", "scipy", "sklearn"}
+
+
+def test_compare_refuses_what_is_no_run(results: Path) -> None:
+    done = run("compare", results, results)
+    assert done.returncode == 2
+    assert messages(done)[0] == f"error: {results}: no record.json in it"
+    assert "fix: give the folder of a run" in done.stderr

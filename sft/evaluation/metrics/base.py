@@ -15,6 +15,7 @@ from sft.config.problems import problems_of
 from sft.config.schema import TaskType
 from sft.errors import ConfigError, DataError, Problem, SftError
 from sft.evaluation.outcome import ClassificationOutcome, Outcome
+from sft.evaluation.row_sums import RowSums
 from sft.registry import Registry, unknown_name_fix
 
 MetricFunction = TypeVar("MetricFunction", bound=Callable[..., dict[str, Any]])
@@ -27,13 +28,17 @@ class Metric:
     function: takes the outcome of its task type, and its arguments as keyword-only parameters, each with an annotation
     (config values are checked against it) and a default. It returns what goes into the record's results: plain Python
     numbers and texts, and lists and dicts of them; nothing ({}) where the outcome lacks what the metric needs.
-    default: whether it is computed when a config names no metrics.
+    default: whether it is computed when a config names no metrics. row_sums: how the results follow from sums over
+    rows, where they do: without it there is no interval over test rows and no paired test. lower_is_better: of all its
+    results.
     """
 
     name: str
     task_type: TaskType
     function: Callable[..., dict[str, Any]]
     default: bool = False
+    row_sums: RowSums | None = None
+    lower_is_better: bool = False
 
     def __post_init__(self) -> None:
         for parameter in self._keyword_parameters:
@@ -58,11 +63,18 @@ class Metric:
 metric_registry: Registry[Metric] = Registry("metric")
 
 
-def metric(name: str, *, task_type: TaskType, default: bool = False) -> Callable[[MetricFunction], MetricFunction]:
+def metric(
+    name: str,
+    *,
+    task_type: TaskType,
+    default: bool = False,
+    row_sums: RowSums | None = None,
+    lower_is_better: bool = False,
+) -> Callable[[MetricFunction], MetricFunction]:
     """Register the decorated function as a metric; the function itself is left as it is."""
 
     def register(function: MetricFunction) -> MetricFunction:
-        metric_registry[name] = Metric(name, task_type, function, default)
+        metric_registry[name] = Metric(name, task_type, function, default, row_sums, lower_is_better)
         return function
 
     return register
@@ -82,7 +94,7 @@ def compute_metrics(outcome: Outcome, names: Sequence[str] | None, arguments: Ma
     if len(outcome.references) == 0:
         raise DataError("there are no test rows to evaluate", "check the test split and dataset.max_n_test")
     results: dict[str, Any] = {}
-    for chosen in _chosen_metrics(task_type, names):
+    for chosen in chosen_metrics(task_type, names):
         own = {name: value for name, value in arguments.items() if name in chosen.arguments}
         values = chosen.function(outcome, **own)
         taken = sorted(values.keys() & results.keys())
@@ -98,7 +110,7 @@ def check_metrics(task_type: str, names: Sequence[str] | None, arguments: Mappin
     Where a name is wrong, nobody knows which metric was meant: arguments are then checked against all of the task type.
     """
     problems = _check_names(task_type, names or ())
-    metrics = _metrics_for(task_type) if problems else _chosen_metrics(task_type, names)
+    metrics = _metrics_for(task_type) if problems else chosen_metrics(task_type, names)
     for name, value in arguments.items():
         takers = [metric for metric in metrics if name in metric.arguments]
         problems += _check_value(name, value, takers) if takers else [_unused_argument(name, task_type)]
@@ -109,7 +121,8 @@ def _metrics_for(task_type: str) -> list[Metric]:
     return [metric for metric in metric_registry.values() if metric.task_type == task_type]
 
 
-def _chosen_metrics(task_type: str, names: Sequence[str] | None) -> list[Metric]:
+def chosen_metrics(task_type: str, names: Sequence[str] | None) -> list[Metric]:
+    """The metrics with these names; without names, the defaults of the task type."""
     if names is None:
         return [metric for metric in _metrics_for(task_type) if metric.default]
     return [metric_registry[name] for name in names]

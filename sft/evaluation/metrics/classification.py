@@ -1,34 +1,63 @@
 """Metrics of predicted labels.
 
-All are read off one table of counts. A prediction of -1 (a generated answer that names no label) is wrong for every
-metric: it counts in the support of its reference and is a hit of no label.
+All but the confusion matrix are read off counts per label, which can be summed over resampled rows too. A prediction of
+-1 (a generated answer that names no label) is wrong for every metric: it counts in the support of its reference and is
+a hit of no label.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sft.evaluation.label_counts import Floats, LabelCounts, label_counts, split_counts
 from sft.evaluation.metrics.base import metric
 from sft.evaluation.outcome import ClassificationOutcome
+from sft.evaluation.row_sums import RowSums, whole
 
 
-@metric("accuracy", task_type="classification", default=True)
+def _accuracy(sums: Floats, rows: int) -> dict[str, Floats]:
+    return {"accuracy": split_counts(sums).hits.sum(axis=0) / rows}
+
+
+_ACCURACY = RowSums(label_counts, _accuracy)
+
+
+@metric("accuracy", task_type="classification", default=True, row_sums=_ACCURACY)
 def accuracy(outcome: ClassificationOutcome) -> dict[str, Any]:
     """The share of rows whose prediction is the reference."""
-    return {"accuracy": float(np.mean(outcome.predictions == outcome.references))}
+    return whole(_ACCURACY, outcome)
 
 
-@metric("balanced_accuracy", task_type="classification", default=True)
+def _balanced_accuracy(sums: Floats, rows: int) -> dict[str, Floats]:
+    counts = split_counts(sums)
+    return {"balanced_accuracy": counts.recall.sum(axis=0) / (counts.support > 0).sum(axis=0)}
+
+
+_BALANCED_ACCURACY = RowSums(label_counts, _balanced_accuracy)
+
+
+@metric("balanced_accuracy", task_type="classification", default=True, row_sums=_BALANCED_ACCURACY)
 def balanced_accuracy(outcome: ClassificationOutcome) -> dict[str, Any]:
     """The mean recall of the labels that occur in the references; others have no recall and are left out."""
-    scores = _label_scores(outcome)
-    return {"balanced_accuracy": float(scores.recall[scores.support > 0].mean())}
+    return whole(_BALANCED_ACCURACY, outcome)
 
 
-@metric("f1", task_type="classification", default=True)
+def _f1(sums: Floats, rows: int) -> dict[str, Floats]:
+    counts = split_counts(sums)
+    return {
+        "macro_f1": counts.f1.mean(axis=0),
+        "micro_f1": 2 * counts.hits.sum(axis=0) / (rows + counts.predicted.sum(axis=0)),
+        "weighted_f1": (counts.f1 * counts.support).sum(axis=0) / rows,
+    }
+
+
+_F1 = RowSums(label_counts, _f1)
+
+
+@metric("f1", task_type="classification", default=True, row_sums=_F1)
 def f1(outcome: ClassificationOutcome) -> dict[str, Any]:
     """`macro_f1`, `micro_f1` and `weighted_f1` over all labels of the task.
 
@@ -36,14 +65,7 @@ def f1(outcome: ClassificationOutcome) -> dict[str, Any]:
     number of terms is the same for every test subset. weighted: mean weighted by support. micro: F1 of the summed
     counts; it equals accuracy unless answers are invalid, which miss a label (recall) and name none (precision).
     """
-    scores = _label_scores(outcome)
-    counts = _counts(outcome)
-    hits, rows, valid = np.trace(counts), counts.sum(), counts[:, :-1].sum()
-    return {
-        "macro_f1": float(scores.f1.mean()),
-        "micro_f1": float(2 * hits / (rows + valid)),
-        "weighted_f1": float(np.average(scores.f1, weights=scores.support)),
-    }
+    return whole(_F1, outcome)
 
 
 @metric("per_class", task_type="classification", default=True)
@@ -52,33 +74,40 @@ def per_class(outcome: ClassificationOutcome) -> dict[str, Any]:
 
     What is undefined is 0: the precision of a label that is never predicted, the recall of one without references.
     """
-    scores = _label_scores(outcome)
+    counts: LabelCounts = split_counts(label_counts(outcome).sum(axis=0, dtype=np.float64))
     return {
         "per_class": [
             {
                 "label": label,
-                "precision": float(scores.precision[i]),
-                "recall": float(scores.recall[i]),
-                "f1": float(scores.f1[i]),
-                "support": int(scores.support[i]),
+                "precision": float(counts.precision[i]),
+                "recall": float(counts.recall[i]),
+                "f1": float(counts.f1[i]),
+                "support": int(counts.support[i]),
             }
             for i, label in enumerate(outcome.labels)
         ]
     }
 
 
-@metric("mcc", task_type="classification", default=True)
+def _mcc(sums: Floats, rows: int) -> dict[str, Floats]:
+    counts = split_counts(sums)
+    invalid = rows - counts.predicted.sum(axis=0)
+    covariance = counts.hits.sum(axis=0) * rows - (counts.support * counts.predicted).sum(axis=0)
+    predicted_twice = np.square(counts.predicted).sum(axis=0) + np.square(invalid)
+    spread = (rows**2 - np.square(counts.support).sum(axis=0)) * (rows**2 - predicted_twice)
+    return {"mcc": np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)}
+
+
+_MCC = RowSums(label_counts, _mcc)
+
+
+@metric("mcc", task_type="classification", default=True, row_sums=_MCC)
 def mcc(outcome: ClassificationOutcome) -> dict[str, Any]:
     """Matthews' correlation coefficient for any number of labels, from -1 to 1 (R_K of Gorodkin 2004).
 
     Invalid answers are a predicted class of their own. 0 where references or predictions are all the same.
     """
-    counts = _counts(outcome).astype(np.float64)
-    rows = counts.sum()
-    referred, predicted = np.append(counts.sum(axis=1), 0.0), counts.sum(axis=0)
-    covariance = np.trace(counts) * rows - referred @ predicted
-    spread = (rows**2 - referred @ referred) * (rows**2 - predicted @ predicted)
-    return {"mcc": float(covariance / np.sqrt(spread)) if spread > 0 else 0.0}
+    return whole(_MCC, outcome)
 
 
 @metric("confusion_matrix", task_type="classification", default=True)
@@ -87,45 +116,25 @@ def confusion_matrix(outcome: ClassificationOutcome) -> dict[str, Any]:
 
     Invalid answers are in no column: a row sums to its label's support less those.
     """
-    return {"confusion_matrix": _counts(outcome)[:, :-1].tolist()}
+    counts: NDArray[np.int64] = np.zeros((len(outcome.labels), len(outcome.labels) + 1), dtype=np.int64)
+    np.add.at(counts, (outcome.references, outcome.predictions), 1)  # the last column is also index -1
+    return {"confusion_matrix": counts[:, :-1].tolist()}
 
 
-@metric("invalid_rate", task_type="classification", default=True)
+def _invalid_rate(sums: Floats, rows: int) -> dict[str, Floats]:
+    return {"invalid_rate": 1 - split_counts(sums).predicted.sum(axis=0) / rows}
+
+
+@metric(
+    "invalid_rate",
+    task_type="classification",
+    default=True,
+    row_sums=RowSums(label_counts, _invalid_rate),
+    lower_is_better=True,
+)
 def invalid_rate(outcome: ClassificationOutcome) -> dict[str, Any]:
     """The share of answers that name no label; nothing for a run that scores labels, where it can't be but 0."""
     invalid = outcome.predictions == -1
     if outcome.probabilities is not None and not invalid.any():
         return {}
     return {"invalid_rate": float(invalid.mean())}
-
-
-class _LabelScores(NamedTuple):
-    """Per label, each [L]."""
-
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    support: NDArray[np.int64]
-
-
-def _label_scores(outcome: ClassificationOutcome) -> _LabelScores:
-    counts = _counts(outcome)
-    hits, support, predicted = counts.diagonal(), counts.sum(axis=1), counts[:, :-1].sum(axis=0)
-    return _LabelScores(
-        precision=_share(hits, predicted),
-        recall=_share(hits, support),
-        f1=_share(2 * hits, support + predicted),
-        support=support,
-    )
-
-
-def _counts(outcome: ClassificationOutcome) -> NDArray[np.int64]:
-    """[L, L + 1] rows by reference and prediction; the last column, which is also index -1, holds invalid answers."""
-    counts = np.zeros((len(outcome.labels), len(outcome.labels) + 1), dtype=np.int64)
-    np.add.at(counts, (outcome.references, outcome.predictions), 1)
-    return counts
-
-
-def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """part / whole, and 0 where whole is 0 (part is 0 there too)."""
-    return part / np.maximum(whole, 1)

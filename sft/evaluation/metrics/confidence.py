@@ -13,9 +13,10 @@ from pydantic import Field
 
 from sft.evaluation.metrics.base import metric
 from sft.evaluation.outcome import ClassificationOutcome
+from sft.evaluation.row_sums import mean_over_rows, whole
 
 
-@metric("ece", task_type="classification", default=True)
+@metric("ece", task_type="classification", default=True, lower_is_better=True)
 def ece(outcome: ClassificationOutcome, *, bins: Annotated[int, Field(gt=0)] = 15) -> dict[str, Any]:
     """Expected calibration error: mean distance of confidence and accuracy (L1), in equal-width bins (Guo et al. 2017).
 
@@ -40,27 +41,43 @@ def ece(outcome: ClassificationOutcome, *, bins: Annotated[int, Field(gt=0)] = 1
     return {"ece": gap / len(confidence), "reliability": table}
 
 
-@metric("brier", task_type="classification", default=True)
+def _brier_of_rows(outcome: ClassificationOutcome) -> NDArray[np.float64] | None:
+    if outcome.probabilities is None:
+        return None
+    one_hot = np.eye(len(outcome.labels))[outcome.references]
+    of_rows: NDArray[np.float64] = np.square(outcome.probabilities - one_hot).sum(axis=1, keepdims=True)
+    return of_rows
+
+
+_BRIER = mean_over_rows("brier", _brier_of_rows)
+
+
+@metric("brier", task_type="classification", default=True, row_sums=_BRIER, lower_is_better=True)
 def brier(outcome: ClassificationOutcome) -> dict[str, Any]:
     """Brier score: squared distance of the probabilities from the reference's one-hot vector, mean over rows.
 
     The squares are summed over the labels, as Brier (1950) has it, so it runs from 0 to 2; with two labels it is twice
     the usual one-label form.
     """
+    return whole(_BRIER, outcome)
+
+
+def _nll_of_rows(outcome: ClassificationOutcome) -> NDArray[np.float64] | None:
     if outcome.probabilities is None:
-        return {}
-    one_hot = np.eye(len(outcome.labels))[outcome.references]
-    return {"brier": float(np.square(outcome.probabilities - one_hot).sum(axis=1).mean())}
+        return None
+    of_reference = outcome.probabilities[np.arange(len(outcome.references)), outcome.references]
+    of_rows: NDArray[np.float64] = -np.log(np.maximum(of_reference, np.finfo(np.float64).tiny))[:, None]
+    return of_rows
 
 
-@metric("nll", task_type="classification", default=True)
+_NLL = mean_over_rows("nll", _nll_of_rows)
+
+
+@metric("nll", task_type="classification", default=True, row_sums=_NLL, lower_is_better=True)
 def nll(outcome: ClassificationOutcome) -> dict[str, Any]:
     """Negative log-likelihood of the references in nats, mean over rows.
 
     A probability below the smallest normal float64 (2.2e-308) is raised to it, so one row adds 708.4 at most and the
     result is finite.
     """
-    if outcome.probabilities is None:
-        return {}
-    of_reference: NDArray[np.float64] = outcome.probabilities[np.arange(len(outcome.references)), outcome.references]
-    return {"nll": float(-np.log(np.maximum(of_reference, np.finfo(np.float64).tiny)).mean())}
+    return whole(_NLL, outcome)

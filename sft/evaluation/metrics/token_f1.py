@@ -6,23 +6,34 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sft.evaluation.metrics.base import metric
 from sft.evaluation.metrics.squad_text import squad_words
 from sft.evaluation.outcome import GenerationOutcome
+from sft.evaluation.row_sums import mean_over_rows, whole
 
 
-@metric("token_f1", task_type="generation", default=True)
+def _of_rows(outcome: GenerationOutcome) -> NDArray[np.float64]:
+    scores = [
+        max(_f1(squad_words(prediction), squad_words(reference)) for reference in references)
+        for prediction, references in zip(outcome.predictions, outcome.references, strict=True)
+    ]
+    return np.array(scores, dtype=np.float64)[:, None]
+
+
+_FORM = mean_over_rows("token_f1", _of_rows)
+
+
+@metric("token_f1", task_type="generation", default=True, row_sums=_FORM)
 def token_f1(outcome: GenerationOutcome) -> dict[str, Any]:
     """F1 of the bags of words, from 0 to 1: the best over a row's references, mean over rows.
 
     Words are those of `squad_words`. Where prediction or reference has none, the score is 1 if both have none, else 0
     (the rule of SQuAD 2.0). Rajpurkar et al. 2016.
     """
-    scores = [
-        max(_f1(squad_words(prediction), squad_words(reference)) for reference in references)
-        for prediction, references in zip(outcome.predictions, outcome.references, strict=True)
-    ]
-    return {"token_f1": sum(scores) / len(scores)}
+    return whole(_FORM, outcome)
 
 
 def _f1(prediction: Sequence[str], reference: Sequence[str]) -> float:

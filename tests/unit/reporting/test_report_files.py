@@ -31,8 +31,8 @@ def test_markdown_shows_configurations_then_runs() -> None:
     configurations, runs = grids(as_markdown(report_table(RECORDS)))
     assert configurations[0][:4] == ["shots", "adapter", "seeds", "accuracy"]
     assert [row[:4] for row in configurations[1:]] == [
-        ["0", "–", "2", "0.500 ± 0.000"],
-        ["8", "lora", "2", "0.580 ± 0.000"],
+        ["0", "–", "any", "0.500"],
+        ["8", "lora", "2 (few)", "0.580 ± 0.000 [0.580, 0.580]ˢ"],
     ]
     assert [row[0] for row in runs[1:]] == ["0 shots, 1", "0 shots, 2", "8 shots, 1", "8 shots, 2"]
 
@@ -66,12 +66,26 @@ def test_no_runs_make_a_readable_file_too() -> None:
 def test_json_holds_every_scalar_of_every_run() -> None:
     table = report_table([*RECORDS, failed("out of memory", seed=3, **shots(8))])
     value = json.loads(json.dumps(as_json(table), allow_nan=False))
-    assert value.keys() == {"configurations", "runs", "settings_that_vary", "settings_in_common", "notes"}
+    assert value.keys() == {
+        *("configurations", "runs", "settings_that_vary", "settings_in_common", "notes"),
+        *("comparisons", "resamples"),
+    }
     first = value["runs"][0]
     assert first["metrics"] == {"accuracy": 0.5, "macro_f1": 0.25, "n": 3.0}
     assert first["settings"]["shots"] == 0
     assert first["name"] == "0 shots, 1"
     assert [run["error"] for run in value["runs"] if run["status"] == "failed"] == ["out of memory"]
-    assert value["configurations"][1]["metrics"]["accuracy"] == {"mean": 0.58, "sd": 0.0, "n": 2}
+    assert value["configurations"][1]["metrics"]["accuracy"] == {
+        "mean": 0.58,
+        "sd": 0.0,
+        "n": 2,
+        "median": 0.58,
+        "q25": 0.58,
+        "q75": 0.58,
+        "low": 0.58,
+        "high": 0.58,
+        "interval_over": "seeds",
+        "few": True,
+    }
     assert value["settings_that_vary"] == ["shots", "adapter"]
     assert value["settings_in_common"]["model"] == "no-such-model"

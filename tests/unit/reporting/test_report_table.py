@@ -7,14 +7,23 @@ from typing import Any
 import pytest
 
 from sft.reporting.columns import configuration_cells, headline_metrics, run_cells, show, show_spread
-from sft.reporting.table import ReportTable, Spread, report_table
+from sft.reporting.rows import ReportTable, Summary
+from sft.reporting.table import report_table
 from tests.unit.reporting.records_by_hand import failed, finished, shots
 
 
 def cells(table: ReportTable) -> list[dict[str, str]]:
     """The rows of the table of configurations, by column."""
     header, rows = configuration_cells(table)
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    return [dict(zip(header, (cell.text for cell in row), strict=True)) for row in rows]
+
+
+def figures(summary: Summary) -> tuple[float, float | None, int]:
+    return summary.mean, summary.sd, summary.n
+
+
+def summary(mean: float, sd: float | None) -> Summary:
+    return Summary(mean, sd, 3, mean, mean, mean)
 
 
 def test_a_configuration_is_the_mean_and_standard_deviation_over_its_seeds() -> None:
@@ -23,24 +32,30 @@ def test_a_configuration_is_the_mean_and_standard_deviation_over_its_seeds() -> 
     assert row.seeds == [1, 2, 3]
     assert row.failed == 0
     # Sample standard deviation by hand: sqrt((0.0625 + 0 + 0.0625) / 2).
-    assert row.metrics["accuracy"] == Spread(0.75, 0.25, 3)
-    assert row.metrics["macro_f1"] == Spread(0.375, 0.125, 3)
-    assert row.baselines["majority"]["accuracy"] == Spread(0.25, 0.0, 3)
-    assert row.baselines["tfidf_logistic_regression"]["accuracy"] == Spread(0.625, 0.25, 3)
+    assert figures(row.metrics["accuracy"]) == (0.75, 0.25, 3)
+    assert figures(row.metrics["macro_f1"]) == (0.375, 0.125, 3)
+    assert figures(row.baselines["majority"]["accuracy"]) == (0.25, 0.0, 3)
+    assert figures(row.baselines["tfidf_logistic_regression"]["accuracy"]) == (0.625, 0.25, 3)
+    assert (row.metrics["accuracy"].median, row.metrics["accuracy"].q25, row.metrics["accuracy"].q75) == (
+        0.75,
+        0.625,
+        0.875,
+    )
     assert cells(table) == [
         {
-            "seeds": "3",
+            "seeds": "3 (few)",
             "accuracy": "0.750 ± 0.250",
             "macro_f1": "0.375 ± 0.125",
             "accuracy of majority class": "0.250 ± 0.000",
-            "accuracy of TF-IDF + logistic regression": "0.625 ± 0.250",
+            "accuracy of TF-IDF + LR": "0.625 ± 0.250",
         }
     ]
 
 
 def test_one_seed_has_no_standard_deviation() -> None:
     table = report_table([finished(0.5)])
-    assert table.configurations[0].metrics["accuracy"] == Spread(0.5, None, 1)
+    assert figures(table.configurations[0].metrics["accuracy"]) == (0.5, None, 1)
+    assert table.configurations[0].metrics["accuracy"].low is None
     assert cells(table)[0]["accuracy"] == "0.500"
 
 
@@ -170,25 +185,25 @@ def test_a_failed_run_is_counted_shown_and_left_out_of_the_mean() -> None:
     assert row.seeds == [1, 3]
     assert row.failed == 1
     assert row.metrics["accuracy"].mean == 0.75
-    assert cells(table)[0]["seeds"] == "2 (+1 failed)"
+    assert cells(table)[0]["seeds"] == "2 (few, 1 failed)"
     header, rows = run_cells(table)
-    shown = {line[header.index("seed")]: line[header.index("seconds")] for line in rows}
+    shown = {line[header.index("seed")].text: line[header.index("seconds")].text for line in rows}
     assert shown == {"1": "12", "2": "failed", "3": "12"}
 
 
 def test_a_configuration_of_which_every_run_failed_is_shown_without_numbers() -> None:
     table = report_table([finished(0.5, config=shots(4)), failed("no memory", **shots(8))])
     assert [(row["shots"], row["seeds"], row["accuracy"]) for row in cells(table)] == [
-        ("4", "1", "0.500"),
-        ("8", "0 (+1 failed)", "–"),
+        ("4", "1 (few)", "0.500"),
+        ("8", "0 (1 failed)", "–"),
     ]
 
 
 def test_only_failed_runs_and_no_runs_at_all_make_a_table_too() -> None:
     table = report_table([failed("no memory")])
-    assert cells(table) == [{"seeds": "0 (+1 failed)"}]
-    assert table.notes == []
-    assert report_table([]) == ReportTable([], [], [], {}, [])
+    assert cells(table) == [{"seeds": "0 (1 failed)"}]
+    assert table.notes == ["Failed runs: 1. Means are over the others."]
+    assert report_table([]) == ReportTable([], [], [], {}, [], comparisons=[])
 
 
 def test_a_metric_that_some_seeds_lack_is_averaged_over_the_others() -> None:
@@ -197,8 +212,8 @@ def test_a_metric_that_some_seeds_lack_is_averaged_over_the_others() -> None:
         [finished(0.5, seed=1), finished(0.5, seed=2, results={"accuracy": 1.0, "macro_f1": None, "flag": True})]
     )
     metrics = table.configurations[0].metrics
-    assert metrics["accuracy"] == Spread(0.75, pytest.approx(0.5 / 2**0.5), 2)
-    assert metrics["macro_f1"] == Spread(0.25, None, 1)
+    assert figures(metrics["accuracy"]) == (0.75, pytest.approx(0.5 / 2**0.5), 2)
+    assert figures(metrics["macro_f1"]) == (0.25, None, 1)
     assert "flag" not in metrics
     assert "per_class" not in metrics
 
@@ -212,8 +227,10 @@ def test_runs_are_listed_by_setting_and_seed() -> None:
 MIXED_ENDS = [finished(0.5, seed=1), finished(0.5, seed=2, inference={"label_end": "none"})]
 OTHER_ROWS = [finished(0.5, seed=1), finished(0.5, seed=2, data={"test_row_numbers": [4]})]
 TRANSDUCTIVE = [
-    finished(0.5, inference={"calibration": {"method": method, "transductive": transductive}})
-    for method, transductive in [("batch", True), ("contextual", False), ("batch", True), ("another", True)]
+    finished(0.5, seed=seed, inference={"calibration": {"method": method, "transductive": transductive}})
+    for seed, (method, transductive) in enumerate(
+        [("batch", True), ("contextual", False), ("batch", True), ("another", True)]
+    )
 ]
 NOTES = [
     (MIXED_ENDS, "Runs of some/model score labels by different rules (label_end: eot, none)"),
@@ -252,10 +269,10 @@ def test_a_setting_is_shown_shortly(value: Any, text: str) -> None:
     ("value", "text"),
     [
         (None, "–"),
-        (Spread(0.12345, None, 1), "0.123"),
-        (Spread(0.5, 0.0625, 3), "0.500 ± 0.062"),
-        (Spread(43.21, 1.5, 2), "43.2 ± 1.500"),
+        (summary(0.12345, None), "0.123"),
+        (summary(0.5, 0.0625), "0.500 ± 0.062"),
+        (summary(43.21, 1.5), "43.2 ± 1.500"),
     ],
 )
-def test_a_spread_is_shown_as_mean_and_standard_deviation(value: Spread | None, text: str) -> None:
+def test_a_spread_is_shown_as_mean_and_standard_deviation(value: Summary | None, text: str) -> None:
     assert show_spread(value) == text

@@ -1,0 +1,16 @@
+"""Which metrics a first look needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_HEADLINES = (
+    "accuracy", "macro_f1", "mcc", "ece", "invalid_rate",
+    "exact_match", "token_f1", "bleu", "chrf", "rouge1", "rouge2", "rougeL",
+)  # fmt: skip
+
+
+def headlines(present: Iterable[str]) -> list[str]:
+    """The usual ones in a fixed order; all of them where there is no usual one."""
+    present = list(dict.fromkeys(present))
+    return [name for name in _HEADLINES if name in present] or present
