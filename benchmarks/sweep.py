@@ -133,7 +133,9 @@ def measure(configs: list[NamedConfig], folder: Path, peer_every: int) -> dict[s
     records = [record for _, record in find_records(folder / "workers")]
     assert watch.first is not None
     start = watch.first - began
-    assert all(record.status == "completed" for record in records)
+    failed = [f"{record.name}: {record.error}" for record in records if record.status == "failed"]
+    if failed:
+        sys.exit("\n".join(failed))
     compute = sum(record.timings.get("training", 0.0) + record.timings["inference"] for record in records)
     chosen = configs_done(configs, records)[::peer_every]
     began = time.perf_counter()

@@ -11,12 +11,15 @@ from sft.config.schema import ExperimentConfig
 
 
 def visible_gpus() -> list[str]:
-    """As `CUDA_VISIBLE_DEVICES` names them: those that it lists, else all that the driver has made devices for."""
+    """As `CUDA_VISIBLE_DEVICES` names them: those that it lists, else as many as the driver has made devices for.
+
+    A container may have the device file `nvidia3` alone, which is CUDA's device 0 there.
+    """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return [name.strip() for name in listed.split(",") if name.strip() not in ("", "-1")]
-    numbers = [match[1] for path in Path("/dev").glob("nvidia*") if (match := re.fullmatch(r"nvidia(\d+)", path.name))]
-    return sorted(numbers, key=int)
+    files = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+    return [str(number) for number in range(len(files))]
 
 
 def gpus_needed(config: ExperimentConfig, available: int) -> int:
