@@ -15,6 +15,9 @@ from sft.evaluation.statistics.effort import resamples_for
 from sft.evaluation.statistics.weights import seed_weights
 from sft.reporting.members import Group
 
+# What computing results from sums costs, in rows to be summed.
+_RESULTS = 300
+
 Samples = dict[str, NDArray[np.float64]]
 
 
@@ -31,7 +34,7 @@ class Bootstrap(NamedTuple):
 def bootstrap(groups: Sequence[Group], tests: int) -> Bootstrap:
     """tests: how many differences will be tested together."""
     chosen = {number: judged for number, group in enumerate(groups) if (judged := group.judged)}
-    work = float(sum(run.rows * run.width for judged in chosen.values() for run in judged))
+    work = float(sum((run.rows + _RESULTS) * run.width for judged in chosen.values() for run in judged))
     resamples = resamples_for(work, tests) if chosen else 0
     crossed: list[Samples] = [{} for _ in groups]
     for test_set in dict.fromkeys(groups[number].test_set for number in chosen):

@@ -47,10 +47,11 @@ def balanced_accuracy(outcome: ClassificationOutcome) -> dict[str, Any]:
 
 def _f1(sums: Floats, rows: int) -> dict[str, Floats]:
     counts = split_counts(sums)
+    of_labels = counts.f1
     return {
-        "macro_f1": counts.f1.mean(axis=0),
+        "macro_f1": of_labels.mean(axis=0),
         "micro_f1": 2 * counts.hits.sum(axis=0) / (rows + counts.predicted.sum(axis=0)),
-        "weighted_f1": (counts.f1 * counts.support).sum(axis=0) / rows,
+        "weighted_f1": (of_labels * counts.support).sum(axis=0) / rows,
     }
 
 

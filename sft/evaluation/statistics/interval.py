@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sft.evaluation.statistics.quantiles import quantiles
+
 # Sums are made in float32: what differs by less differs by rounding.
 _ROUNDING = 1e-6
 
@@ -18,8 +20,7 @@ class Interval(NamedTuple):
 
 def percentile_interval(samples: NDArray[np.float64], level: float = 0.95) -> Interval:
     """The central `level` of the samples [B] (Efron & Tibshirani 1993, chapter 13)."""
-    low, high = np.quantile(samples, ((1 - level) / 2, (1 + level) / 2))
-    return Interval(float(low), float(high))
+    return Interval(*quantiles(samples, ((1 - level) / 2, (1 + level) / 2)))
 
 
 def two_sided_p(samples: NDArray[np.float64]) -> float:

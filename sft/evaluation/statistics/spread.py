@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sft.evaluation.statistics.quantiles import quantiles
+
 FEW = 5
 
 
@@ -29,5 +31,5 @@ def spread(values: Sequence[float]) -> Spread:
         raise ValueError("no values")
     array = np.asarray(values, dtype=np.float64)
     sd = float(array.std(ddof=1)) if len(array) > 1 else None
-    q25, median, q75 = (float(q) for q in np.quantile(array, (0.25, 0.5, 0.75)))
+    q25, median, q75 = quantiles(array, (0.25, 0.5, 0.75))
     return Spread(float(array.mean()), sd, len(array), median, q25, q75)
