@@ -97,6 +97,8 @@ def train(
     trained = train(loaded, overwrite=overwrite, resume=resume)
     summary = trained.summary
     what = f"{summary.sequences} examples, {summary.steps} steps, loss {summary.loss:.4f}"
+    if trained.chosen:
+        print("chosen: " + ", ".join(f"{name} {value}" for name, value in trained.chosen.items()))
     print(f"trained on {what}, {summary.seconds:.0f} s")
     print(trained.folder)
 
