@@ -35,11 +35,12 @@ _NUMBER_LIST = re.compile(r"\[\n([-\d.eE+,\s]+)\n\s*\]")
 class RunRecord:
     """One run, finished or failed.
 
-    results: metric name → value (scalars, and nested tables such as `per_class`); `baselines` holds the same for the
-    label-budget-equal baselines. timings: seconds by stage. counts: rows, shots, truncations. data: fingerprints and
-    duplicates. error: what stopped a failed run. plan_id: identifies what was asked for before any data was read (the
-    config without what no result depends on); runs of one plan id differ in their data. inputs: local files that the
-    run read, with size and time of change, by path. resources: peak memory, and whether memory ran out.
+    results: metric name → value (scalars, and nested tables such as `per_class`); `baselines` holds the same for
+    the label-budget-equal baselines, and predictions. timings: seconds by stage. counts: rows, shots, truncations.
+    data: fingerprints and duplicates. error: what stopped a failed run. plan_id: identifies what was asked for
+    before any data was read (the config without what no result depends on); runs of one plan id differ in their
+    data. inputs: local files that the run read, with size and time of change, by path. resources: peak memory, and
+    whether memory ran out.
     """
 
     run_id: str
