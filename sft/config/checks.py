@@ -17,6 +17,7 @@ _REQUIRED = {
     "train": ("dataset", "model", "prompting", "training"),
     "predict": ("dataset", "model", "prompting", "inference"),
     "evaluate": ("dataset", "model", "prompting", "inference"),
+    "curve": ("dataset", "model", "prompting", "inference"),
     "run-experiment": ("dataset", "model", "prompting", "inference"),
     "run-experiments": ("dataset", "model", "prompting", "inference"),
 }
