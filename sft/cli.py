@@ -11,6 +11,7 @@ import typer
 from sft import __version__
 
 if TYPE_CHECKING:
+    from sft.experiments.live import Live
     from sft.experiments.schedule import Schedule
     from sft.records import RunRecord
     from sft.reporting.compare import RunComparison
@@ -97,6 +98,8 @@ def train(
     trained = train(loaded, overwrite=overwrite, resume=resume)
     summary = trained.summary
     what = f"{summary.sequences} examples, {summary.steps} steps, loss {summary.loss:.4f}"
+    if trained.chosen:
+        print("chosen: " + ", ".join(f"{name} {value}" for name, value in trained.chosen.items()))
     print(f"trained on {what}, {summary.seconds:.0f} s")
     print(trained.folder)
 
@@ -208,7 +211,6 @@ def run_experiments(
     """
     _set_up_output(quiet)
     from sft.api import load_configs, plan_experiments, run_experiments
-    from sft.experiments.live import Live, PlainLive, TerminalLive
     from sft.plugins import import_modules
 
     import_modules(imports or ())
@@ -219,7 +221,7 @@ def run_experiments(
         return
     if isolation not in ("worker", "process"):
         raise typer.BadParameter(f"{isolation!r} is neither worker nor process", param_hint="--isolation")
-    live = Live() if quiet else TerminalLive() if sys.stderr.isatty() else PlainLive()
+    live = _live(quiet)
     sweep = run_experiments(
         configs,
         results_path,
@@ -236,6 +238,56 @@ def run_experiments(
         print(f"interrupted: {live.summary()}; the same command goes on from there", file=sys.stderr)
         raise typer.Exit(_INTERRUPTED)
     if any(outcome.record.status == "failed" for outcome in sweep.outcomes):
+        raise typer.Exit(_FAILED_RUNS)
+
+
+@app.command()
+def curve(
+    config: ConfigPath,
+    shots: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Labelled rows per label (in total for generation); 0: zero-shot.")
+    ],
+    seeds: Annotated[int, typer.Option(help="Runs of everything: the config's seed and the following ones.")] = 5,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="zero, icl, the name of the adapter that the config trains (lora), or that with +icl; default: all.",
+        ),
+    ] = None,
+    calibrations: Annotated[
+        str | None, typer.Option(metavar="NAME,…", help="Calibrations, and none; default: the config's.")
+    ] = None,
+    icl_examples: Annotated[
+        int, typer.Option(help="At most so many in-context examples per label (in total for generation).")
+    ] = 4,
+    metric: Annotated[str | None, typer.Option(metavar="NAME", help="The result to show; default: accuracy.")] = None,
+    results_path: ResultsPath = Path("results"),
+    override: Override = None,
+    random_seed: Seed = None,
+    imports: Imports = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a learning curve and say how many labels each method needs.
+
+    Exit code 0 when all runs finished, 1 when some failed.
+
+    Example: sft curve my.json --shots 0,4,16,64 --seeds 5 --methods zero,icl,lora --results-path curve-results
+    """
+    _set_up_output(quiet)
+    loaded = _load(config, override, random_seed, imports, "curve")
+    from sft.curve import run_curve
+    from sft.experiments.curve import CurveSpec
+
+    spec = CurveSpec(_numbers(shots, "--shots"), seeds, _names(methods), _names(calibrations), icl_examples)
+    done = run_curve(loaded, spec, results_path, metric=metric, live=_live(quiet))
+    if done.curve is not None:
+        for line in (*done.curve.answers, *(f"Note: {note}" for note in done.curve.notes)):
+            print(line)
+        print(done.files[-1])
+    if done.sweep.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if any(outcome.record.status == "failed" for outcome in done.sweep.outcomes):
         raise typer.Exit(_FAILED_RUNS)
 
 
@@ -383,6 +435,25 @@ def _load(config: Path, override: list[str] | None, seed: int | None, imports: l
 
     import_modules(imports or ())
     return load_config(config, overrides=override or (), seed=seed, endpoint=endpoint)
+
+
+def _live(quiet: bool) -> Live:
+    from sft.experiments.live import Live, PlainLive, TerminalLive
+
+    return Live() if quiet else TerminalLive() if sys.stderr.isatty() else PlainLive()
+
+
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else [part.strip() for part in text.split(",")]
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    from sft.errors import SftError
+
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SftError(f"{option}: {text!r} is no list of whole numbers", f"e.g. {option} 0,4,16,64") from None
 
 
 def _set_up_output(quiet: bool) -> None:

@@ -54,6 +54,14 @@ class TrainingError(SftError):
     """Training can't start or would be meaningless."""
 
 
+class DivergedError(TrainingError):
+    """The loss or the trained weights stopped being numbers."""
+
+
+class NotANumberError(ModelError):
+    """A model gives scores that are no numbers."""
+
+
 class MissingPackageError(SftError):
     """An optional package is needed for what the config asks."""
 

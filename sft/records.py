@@ -36,11 +36,12 @@ _NUMBER_LIST = re.compile(r"\[\n([-\d.eE+,\s]+)\n\s*\]")
 class RunRecord:
     """One run, finished or failed.
 
-    results: metric name → value (scalars, and nested tables such as `per_class`); `baselines` holds the same for the
-    label-budget-equal baselines. timings: seconds by stage. counts: rows, shots, truncations. data: fingerprints and
-    duplicates. error: what stopped a failed run. plan_id: identifies what was asked for before any data was read (the
-    config without what no result depends on); runs of one plan id differ in their data. inputs: local files that the
-    run read, with size and time of change, by path. resources: peak memory, and whether memory ran out.
+    results: metric name → value (scalars, and nested tables such as `per_class`); `baselines` holds the same for
+    the label-budget-equal baselines, and predictions. timings: seconds by stage. counts: rows, shots, truncations.
+    data: fingerprints and duplicates. error: what stopped a failed run. plan_id: identifies what was asked for
+    before any data was read (the config without what no result depends on); runs of one plan id differ in their
+    data. inputs: local files that the run read, with size and time of change, by path. resources: peak memory, and
+    whether memory ran out.
     """
 
     run_id: str
@@ -165,11 +166,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """UTF-8, with the text's own line breaks; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write by a temporary name in the same folder, then rename: never a half-written file under the real name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

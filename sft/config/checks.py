@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from sft.config.arguments import generation_arguments, quantization_classes, trainer_arguments
+from sft.config.identity import PRESENTATION_ARGS
 from sft.config.peft_source import peft_arguments, peft_methods
 from sft.config.schema import ExperimentConfig, InferenceConfig
 from sft.errors import Problem
@@ -16,10 +17,13 @@ _REQUIRED = {
     "train": ("dataset", "model", "prompting", "training"),
     "predict": ("dataset", "model", "prompting", "inference"),
     "evaluate": ("dataset", "model", "prompting", "inference"),
+    "curve": ("dataset", "model", "prompting", "inference"),
     "run-experiment": ("dataset", "model", "prompting", "inference"),
     "run-experiments": ("dataset", "model", "prompting", "inference"),
 }
 
+_OF_TRL = "argument of TRL's SFTConfig"
+_JUDGING_ARGS = ("eval_strategy", "load_best_model_at_end")
 _ABOUT_LABEL_SCORES = ("calibration", "score_normalization", "pmi_premise", "score_shots", "folds")
 
 _OWNED_MODEL_ARGS = {
@@ -58,6 +62,7 @@ def check_config(config: ExperimentConfig) -> list[Problem]:
     return [
         *_check_adapter(config),
         *_check_trainer_args(config),
+        *_check_select(config),
         *_check_model(config),
         *_check_prompting(config),
         *_check_inference(config),
@@ -83,7 +88,7 @@ def _check_trainer_args(config: ExperimentConfig) -> list[Problem]:
         return []
     key = "training.trainer_args"
     args = config.training.trainer_args
-    problems = _unknown_names(args, trainer_arguments(), key, "argument of TRL's SFTConfig")
+    problems = _unknown_names(args, trainer_arguments(), key, _OF_TRL)
     if args.get("eval_strategy", "no") != "no":
         problems.append(
             Problem(
@@ -95,6 +100,35 @@ def _check_trainer_args(config: ExperimentConfig) -> list[Problem]:
     if args.get("load_best_model_at_end"):
         problems.append(
             Problem(f"{key}.load_best_model_at_end", "needs labels outside the shots to choose by", "remove it")
+        )
+    return problems
+
+
+def _check_select(config: ExperimentConfig) -> list[Problem]:
+    """`training.select`: names as in trainer_args, each with several values that change what is learnt."""
+    training = config.training
+    if training is None or training.select is None:
+        return []
+    key, grid = "training.select.grid", training.select.grid
+    problems = _unknown_names(grid, trainer_arguments(), key, _OF_TRL)
+    for name, values in grid.items():
+        if name in training.trainer_args:
+            problems.append(
+                Problem(f"{key}.{name}", "is given in training.trainer_args too", "keep it in one of the two")
+            )
+        if name in PRESENTATION_ARGS or name in _JUDGING_ARGS:
+            problems.append(
+                Problem(f"{key}.{name}", "can't be selected: what is learnt doesn't depend on it", "remove it")
+            )
+        if any(value in values[:i] for i, value in enumerate(values)):
+            problems.append(Problem(f"{key}.{name}", f"names a value twice: {values}", "name each once"))
+    if config.dataset.task_type == "generation" and training.select.metric != "nll":
+        problems.append(
+            Problem(
+                "training.select.metric",
+                f"{training.select.metric!r} is for classification",
+                'use "nll", the negative log-likelihood of the references',
+            )
         )
     return problems
 

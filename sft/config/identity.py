@@ -14,7 +14,7 @@ _IDENTITY_VERSION = 1
 SeedName = Literal["seed", "data", "icl", "train"]
 
 # Where things are written and how they are shown; no result depends on them.
-_PRESENTATION_ARGS = frozenset(
+PRESENTATION_ARGS = frozenset(
     {
         "output_dir",
         "logging_steps",
@@ -104,9 +104,11 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", "resources", *seeds})
     adapter, training = config.adapter_spec, config.training
     if trains and adapter is not None and training is not None:
-        args = {k: v for k, v in training.trainer_args.items() if k not in _PRESENTATION_ARGS}
+        args = {k: v for k, v in training.trainer_args.items() if k not in PRESENTATION_ARGS}
         values["adapter"] = adapter.model_dump(mode="json")
-        values["training"] = {**training.model_dump(mode="json"), "trainer_args": args}
+        # What is not selected says nothing, so that ids are those from before there was `select`.
+        unset = {"select"} if training.select is None else set()
+        values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
     for name in seeds_that_matter(config, trains=trains):
         if name == "seed":

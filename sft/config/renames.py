@@ -25,16 +25,9 @@ _DROPPED_TRAINER_ARGS = {
 def rename_old_keys(value: dict[str, Any]) -> dict[str, Any]:
     """A copy of a config's values with old names replaced. A key given under both names keeps the new one's value."""
     value = copy.deepcopy(value)
-    trainer_args = _section(_section(value, "training"), "trainer_args")
-    for old, new in TRAINER_ARG_RENAMES.items():
-        if old in trainer_args:
-            logger.warning("training.trainer_args.%s is now called %s", old, new)
-            trainer_args.setdefault(new, trainer_args.pop(old))
-            trainer_args.pop(old, None)
-    for old, instead in _DROPPED_TRAINER_ARGS.items():
-        if old in trainer_args:
-            logger.warning("training.trainer_args.%s no longer exists and is left out: %s", old, instead)
-            del trainer_args[old]
+    training = _section(value, "training")
+    _rename_trainer_args(_section(training, "trainer_args"), "training.trainer_args")
+    _rename_trainer_args(_section(_section(training, "select"), "grid"), "training.select.grid")
     inference = _section(value, "inference")
     if "tokenizer_name" in inference:
         logger.warning("inference.tokenizer_name is now called evaluation.tokenizer_name")
@@ -42,6 +35,18 @@ def rename_old_keys(value: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value.setdefault("evaluation", {}), dict):
             value["evaluation"].setdefault("tokenizer_name", tokenizer_name)
     return value
+
+
+def _rename_trainer_args(args: dict[str, Any], key: str) -> None:
+    for old, new in TRAINER_ARG_RENAMES.items():
+        if old in args:
+            logger.warning("%s.%s is now called %s", key, old, new)
+            args.setdefault(new, args.pop(old))
+            args.pop(old, None)
+    for old, instead in _DROPPED_TRAINER_ARGS.items():
+        if old in args:
+            logger.warning("%s.%s no longer exists and is left out: %s", key, old, instead)
+            del args[old]
 
 
 def _section(value: dict[str, Any], name: str) -> dict[str, Any]:

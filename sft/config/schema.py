@@ -129,6 +129,22 @@ class PromptingConfig(Section):
         return {**TEMPLATE_ARGS, **value}
 
 
+class SelectConfig(Section):
+    """Arguments of the training that are chosen by cross-validation inside the shots."""
+
+    grid: Annotated[dict[str, Annotated[list[Any], AtLeastOne]], AtLeastOne] = Field(
+        description="Names of `trainer_args` → the values to try, in every combination."
+    )
+    folds: Annotated[int, Field(ge=2)] = Field(
+        default=5, description="Parts of the shots of which each is held out once; at most one per shot of a label."
+    )
+    metric: Literal["nll", "accuracy"] = Field(
+        default="nll",
+        description="Of the held-out shots: negative log-likelihood of the right label (generation: of the reference, "
+        "per token), or accuracy.",
+    )
+
+
 class TrainingConfig(Section):
     """How the adapter is trained."""
 
@@ -136,6 +152,7 @@ class TrainingConfig(Section):
         default=0, description="In-context examples in training prompts: per label, or in total for generation."
     )
     trainer_args: JsonDict = Field(default_factory=dict, description="Arguments of TRL's `SFTConfig`.")
+    select: SelectConfig | None = None
 
 
 class InferenceConfig(Section):

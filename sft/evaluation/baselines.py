@@ -24,13 +24,15 @@ def classification_baselines(
     """Accuracy, balanced accuracy and macro F1 of two baselines that see a run's shots and answer its test rows.
 
     train_labels, test_labels: indices into `labels`. Keys: `majority`, and `tfidf_logistic_regression`, which is absent
-    where it has nothing to learn: shots of fewer than two labels, or without a single character.
+    where it has nothing to learn: shots of fewer than two labels, or without a single character. The latter's
+    `predictions` are there too, one index per test row, for paired tests against it.
     """
     references = np.asarray(test_labels, dtype=np.int64)
     baselines = {"majority": _majority(train_labels, references, labels)}
     predictions = _tfidf_logistic_regression(train_texts, train_labels, test_texts, seed)
     if predictions is not None:
-        baselines["tfidf_logistic_regression"] = _scores(references, predictions, labels)
+        scores = _scores(references, predictions, labels)
+        baselines["tfidf_logistic_regression"] = {**scores, "predictions": predictions.tolist()}
     return baselines
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.common_start import common_start
-from sft.errors import ModelError, PromptError
+from sft.errors import ModelError, NotANumberError, PromptError
 from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
 from sft.inference.engines import Engine, EngineOptions, UnsupportedModelError, engine_registry
@@ -58,8 +58,8 @@ class LabelScorer:
     def score(self, prompts: Sequence[LabelPrompt], end_id: int | None) -> LabelScores:
         """end_id: the token scored after each label (see `label_end`), or None.
 
-        Identical prompts are scored once. Raises `PromptError` for a prompt without any token, `ModelError` for scores
-        that are no numbers.
+        Identical prompts are scored once. Raises `PromptError` for a prompt without any token, `NotANumberError` for
+        scores that are no numbers.
         """
         if not all(prompt.prompt for prompt in prompts):
             raise PromptError(
@@ -78,7 +78,7 @@ class LabelScorer:
         engine = self._engine(self._choose(rows).engine)
         scores = (engine(rows) if self._shards is None else _in_shards(engine, rows, self._shards))[places]
         if np.isnan(scores).any():
-            raise ModelError(
+            raise NotANumberError(
                 "the model gives label scores that are no numbers",
                 "another model_args.dtype may help (float16 overflows easily); or train the adapter again",
             )

@@ -19,6 +19,7 @@ from sft.inference.generate import Generator
 from sft.inference.label_end import scored_end
 from sft.inference.label_scorer import LabelScorer
 from sft.inference.parse import INVALID, parse_label
+from sft.inference.scores import LabelScores
 from sft.inference.shards import Shards, key_of, parts
 from sft.models.load import LoadedModel
 from sft.pipeline.answers import Answers
@@ -27,7 +28,7 @@ from sft.pipeline.label_scoring import LabelScoring
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.support import SupportPrompt, shot_input, support_prompts
 from sft.progress import progress
-from sft.prompting.build import PromptBuilder
+from sft.prompting.build import LabelPrompt, PromptBuilder
 from sft.prompting.choose import choose_format
 from sft.prompting.encoder import TextEncoder
 from sft.prompting.format import PromptFormat
@@ -98,6 +99,19 @@ class Answerer:
             for shot in shots
         ]
         return self._label_scoring(builder).score([], prompts).support
+
+    def score_references(self, examples: Sequence[Example]) -> LabelScores:
+        """Log-probability of each row's reference and the end of the turn: `log_probs` [N, 1], counts [N, 1].
+
+        The rows aren't in the pool, whose rows are the in-context examples; references are cut as in training.
+        """
+        builder = self._builder(self._config.inference_or_default.max_seq_length)
+        shown = self._prepared.held_out_examples()
+        prompts = []
+        for example in examples:
+            ids, n_prompt = builder.training_sequence(example, shown.for_query(example))
+            prompts.append(LabelPrompt(ids[:n_prompt], [ids[n_prompt:-1]]))
+        return self._scorer().score(prompts, self.format.eot_id)
 
     def _label_scoring(self, builder: PromptBuilder) -> LabelScoring:
         end = scored_end(self._config.inference_or_default.label_end, self.format, builder.bare_labels())

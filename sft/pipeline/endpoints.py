@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,13 @@ from sft.pipeline.answer import Answerer
 from sft.pipeline.answers import Answers
 from sft.pipeline.model import load, train_on_pool
 from sft.pipeline.prepare import Prepared, prepare
-from sft.pipeline.recording import recording
+from sft.pipeline.recording import RunLog, recording
 from sft.pipeline.run import Run, bare_model, complete, evaluate_started, start
+from sft.pipeline.select import Selecting, forget_selection, plan_selection, select_values
+from sft.pipeline.session import Session
 from sft.pipeline.shots import plan_shots
 from sft.progress import hush_libraries
+from sft.records import write_json
 from sft.training.arguments import trainer_config
 from sft.training.output import claim_output_dir, last_checkpoint, output_dir, save_trained
 from sft.training.train import TrainingSummary
@@ -27,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 
 class Trained(NamedTuple):
-    """What `train` leaves behind."""
+    """What `train` leaves behind. chosen: values of trainer_args that `training.select` chose."""
 
     folder: Path
     run_id: str
     summary: TrainingSummary
+    chosen: Mapping[str, Any]
 
 
 def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = False) -> Trained:
@@ -51,16 +56,23 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     if not config.has_shots:
         raise TrainingError("there is no row to train on: dataset.shots is 0", "raise dataset.shots")
     prepared = prepare(config)
+    selection = plan_selection(prepared, trains=True)
     run_id = prepared.run_id(trains=True, checkpoint_fingerprint=source.fingerprint())
     claim_output_dir(folder, run_id, config.model_dump(mode="json"), overwrite=overwrite)
-    args = trainer_config(config, folder, keep_checkpoints=True)
     checkpoint = last_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         logger.warning("--resume: there is no checkpoint in %s; training starts from the beginning", folder)
+    session = Session()
+    selected = select_values(prepared, source, selection, Selecting(run_id, folder, session, RunLog()))
+    args = trainer_config(selected.prepared.config, folder, keep_checkpoints=True)
+    session.models.drop()
     loaded = load(config, source)
-    summary = train_on_pool(prepared, loaded, args, resume_from=checkpoint, saves=True).summary
+    summary = train_on_pool(selected.prepared, loaded, args, resume_from=checkpoint, saves=True).summary
     save_trained(loaded, folder)
-    return Trained(folder, run_id, summary)
+    if selected.report:
+        write_json(folder / "selection.json", selected.report["selection"])
+        forget_selection(folder)
+    return Trained(folder, run_id, summary, selected.report.get("selection", {}).get("chosen", {}))
 
 
 def evaluate(config: ExperimentConfig, results_path: str | Path, *, checkpoint: str | None = None) -> Run:

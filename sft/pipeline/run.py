@@ -28,6 +28,7 @@ from sft.pipeline.model import train_on_pool
 from sft.pipeline.outcome import items_of, outcome_of
 from sft.pipeline.prepare import Prepared, prepare
 from sft.pipeline.recording import RunLog, make_folder, now, recording
+from sft.pipeline.select import Selected, Selecting, SelectionPlan, plan_selection, select_values
 from sft.pipeline.session import Session
 from sft.pipeline.shots import ShotPlan, plan_shots, score_in_folds
 from sft.pipeline.slug import slug
@@ -67,14 +68,16 @@ class RunOptions:
 class Started:
     """A run whose data is loaded and whose folder exists; no model yet.
 
-    adapter_fingerprint: of the trained adapter, or fully trained weights, that are evaluated. shots: how they will be
-    scored, if they will. inputs: of the files that are read. plan_id: None where a config alone wouldn't give this run.
+    adapter_fingerprint: of the trained adapter, or fully trained weights, that are evaluated. shots: how they will
+    be scored, if they will. selection: how training arguments will be chosen, likewise. inputs: of the files that
+    are read. plan_id: None where a config alone wouldn't give this run.
     """
 
     prepared: Prepared
     source: ModelSource
     adapter_fingerprint: str | None
     shots: ShotPlan | None
+    selection: SelectionPlan | None
     run_id: str
     folder: Path
     log: RunLog
@@ -108,11 +111,12 @@ def start(
             prepared = prepare(config, session.data.get)
         prepared.check_calibration(len(prepared.test))
         shots = plan_shots(prepared, source, trains=trains)
+        selection = plan_selection(prepared, trains=trains)
     fingerprint = source.fingerprint()
     run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
     folder = make_folder(results_path / f"{slug(config)}-{run_id}", "--results-path")
     planned = plan_id(config) if checkpoint is None and trains == config.has_shots else None
-    return Started(prepared, source, fingerprint, shots, run_id, folder, log, name, inputs, planned, session)
+    return Started(prepared, source, fingerprint, shots, selection, run_id, folder, log, name, inputs, planned, session)
 
 
 def complete(started: Started, options: RunOptions | None = None) -> Run:
@@ -125,11 +129,13 @@ def complete(started: Started, options: RunOptions | None = None) -> Run:
             with _model(started, started.source) as loaded:
                 return _evaluate(started, loaded, unfinished, options)
         # Before the run's own model is trained, which begins with seeding everything anew.
-        shots = _scores_of_shots(started, unfinished, options)
+        selected = _select(started, unfinished, options)
+        training = dataclasses.replace(started, prepared=selected.prepared)
+        shots = _scores_of_shots(training, unfinished, options)
         before = unfinished.trained()
         if before is None:
             with _model(started, started.source) as loaded:
-                report = _train(started, loaded, unfinished, options)
+                report = _train(training, loaded, unfinished, options) | selected.report
                 return _evaluate(started, loaded, unfinished, options, shots, report)
         logger.info("going on with what %s has trained", before.folder)
         for warning in before.warnings:
@@ -137,7 +143,7 @@ def complete(started: Started, options: RunOptions | None = None) -> Run:
         started.log.timings |= before.seconds
         with _model(started, find_model(config.model, str(before.folder))) as loaded:
             loaded.source = started.source
-            return _evaluate(started, loaded, unfinished, options, shots, before.report)
+            return _evaluate(started, loaded, unfinished, options, shots, before.report | selected.report)
 
 
 def evaluate_started(started: Started) -> Run:
@@ -186,6 +192,12 @@ def _train(started: Started, loaded: LoadedModel, unfinished: Unfinished, option
             save_trained(loaded, asked)
         unfinished.keep_trained(loaded, report, warnings, {"training": log.timings["training"]})
     return report
+
+
+def _select(started: Started, unfinished: Unfinished, options: RunOptions) -> Selected:
+    """The run with the values that `training.select` chooses; with those of its config where nothing is selected."""
+    selecting = Selecting(started.run_id, unfinished.selection, started.session, started.log, options.smaller)
+    return select_values(started.prepared, started.source, started.selection, selecting)
 
 
 class _ShotScores(NamedTuple):

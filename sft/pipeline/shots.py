@@ -7,29 +7,20 @@ shots. A trained one has learnt them all, so for each fold of the shots another 
 from __future__ import annotations
 
 import logging
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sft.calibration.scored import ScoredInput
-from sft.config.schema import ExperimentConfig
 from sft.data.example import Example
-from sft.data.folds import stratified_folds
 from sft.errors import SftError
 from sft.models.source import ModelSource
 from sft.pipeline.answer import Answerer
 from sft.pipeline.conclude import needs_of, scores_shots
-from sft.pipeline.model import train_on_pool
+from sft.pipeline.folds import folds_of_pool, too_few_to_split, trained_without
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.session import Session
 from sft.pipeline.unfinished import Unfinished
-from sft.training.arguments import trainer_config
 
 logger = logging.getLogger(__name__)
-
-# A fold's adapter is nobody's result: it is neither published nor reported anywhere.
-_OF_THE_RESULT = ("push_to_hub", "report_to")
 
 
 class ShotPlan(NamedTuple):
@@ -59,7 +50,8 @@ def plan_shots(prepared: Prepared, source: ModelSource, *, trains: bool) -> Shot
         return None
     obstacle = _obstacle(prepared, source, trains)
     if obstacle is None:
-        return _in_folds(prepared, inference.folds) if trains else _leaving_one_out(prepared)
+        # What there is to warn of folds shows when they are trained on.
+        return ShotPlan(folds_of_pool(prepared, inference.folds), []) if trains else _leaving_one_out(prepared)
     if needed:
         assert inference.calibration is not None
         raise SftError(
@@ -93,13 +85,6 @@ def score_in_folds(
     return [by_row[shot.row] for shot in prepared.pool]
 
 
-def _in_folds(prepared: Prepared, folds: int) -> ShotPlan:
-    """What there is to warn of shows when the folds are trained on."""
-    assert prepared.labels is not None
-    counts = [sum(e.label == i for e in prepared.pool) for i in range(len(prepared.labels))]
-    return ShotPlan(stratified_folds(prepared.pool, min(folds, *counts)), [])
-
-
 def _leaving_one_out(prepared: Prepared) -> ShotPlan:
     warnings = prepared.calibration_examples().warnings
     for warning in warnings:
@@ -123,28 +108,14 @@ def _obstacle(prepared: Prepared, source: ModelSource, trains: bool) -> _Obstacl
         return _Obstacle(
             "there are none: dataset.shots and inference.icl_examples are 0", "raise one of them, or use another method"
         )
-    for i, name in enumerate(prepared.labels.names if trains else ()):
-        count = sum(shot.label == i for shot in prepared.pool)
-        if count < 2:
-            return _Obstacle(
-                f"the label {name!r} has {count} shot: an adapter that is trained without it never sees the label",
-                "raise dataset.shots to 2 or more, or use another method",
-            )
+    too_few = too_few_to_split(prepared) if trains else None
+    if too_few is not None:
+        return _Obstacle(too_few, "raise dataset.shots to 2 or more, or use another method")
     return None
 
 
 def _score_fold(
     prepared: Prepared, source: ModelSource, held_out: list[Example], session: Session, smaller: int
 ) -> list[ScoredInput]:
-    rows = {shot.row for shot in held_out}
-    rest = replace(prepared, pool=[shot for shot in prepared.pool if shot.row not in rows])
-    with session.model(prepared.config, source) as loaded, tempfile.TemporaryDirectory(prefix="sft-") as scratch:
-        args = trainer_config(_quiet(prepared.config), Path(scratch), keep_checkpoints=False, smaller=smaller)
-        train_on_pool(rest, loaded, args, stage="training on folds")
-        return Answerer(rest, loaded).score_shots(held_out)
-
-
-def _quiet(config: ExperimentConfig) -> ExperimentConfig:
-    assert config.training is not None
-    args = {name: value for name, value in config.training.trainer_args.items() if name not in _OF_THE_RESULT}
-    return config.model_copy(update={"training": config.training.model_copy(update={"trainer_args": args})})
+    with trained_without(prepared, source, held_out, session, smaller) as trained:
+        return Answerer(trained.rest, trained.loaded).score_shots(held_out)

@@ -31,7 +31,8 @@ def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
         "adapter": adapter.method if adapter else None,
     }
     if adapter is not None and config.training is not None:
-        args = config.training.trainer_args
+        selected = dict.fromkeys(config.training.select.grid if config.training.select else (), "selected")
+        args = {**config.training.trainer_args, **selected}
         settings |= {f"{adapter.method} {name}": value for name, value in adapter.args.items()}
         settings |= {
             "ICE training": config.training.icl_examples,

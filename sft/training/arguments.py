@@ -17,7 +17,7 @@ from sft.errors import ConfigError, Problem, TrainingError
 logger = logging.getLogger(__name__)
 
 # Prompts are tokenised here, with the mask by construction, so these have nothing left to act on.
-_WITHOUT_EFFECT = {
+WITHOUT_EFFECT = {
     "assistant_only_loss": "only answers are in the loss already",
     "chat_template_path": "use model.chat_template_from",
     "dataset_kwargs": "prompts are tokenised before the trainer sees them",
@@ -50,8 +50,8 @@ def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoin
 
     assert config.training is not None
     given = dict(config.training.trainer_args)
-    for name in sorted(given.keys() & _WITHOUT_EFFECT.keys()):
-        logger.warning("training.trainer_args.%s has no effect: %s", name, _WITHOUT_EFFECT[name])
+    for name in sorted(given.keys() & WITHOUT_EFFECT.keys()):
+        logger.warning("training.trainer_args.%s has no effect: %s", name, WITHOUT_EFFECT[name])
         del given[name]
     problems = _wrong_types(SFTConfig, given) or _too_small(given)
     if problems:

@@ -15,7 +15,7 @@ import torch
 
 from sft.adapters import method_of
 from sft.config.schema import MethodConfig
-from sft.errors import TrainingError
+from sft.errors import DivergedError, TrainingError
 from sft.models.load import LoadedModel, only_our_output
 from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
@@ -68,7 +68,7 @@ def train_adapter(
 
     args: an `SFTConfig`. resume_from: a checkpoint folder of an interrupted training. saves: whether checkpoints are
     written from which this one could go on, the last one when the process is asked to stop.
-    Raises `TrainingError` where the loss would be over no token or stops being a number.
+    Raises `TrainingError` where the loss would be over no token, `DivergedError` where it stops being a number.
     """
     from transformers import PrinterCallback, set_seed
 
@@ -122,7 +122,7 @@ def train_adapter(
         output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
     if not math.isfinite(output.training_loss) or not _trained_weights_are_finite(loaded.model):
-        raise TrainingError(
+        raise DivergedError(
             f"training diverged: the loss is {output.training_loss}, and weights may be no numbers",
             "lower training.trainer_args.learning_rate",
         )

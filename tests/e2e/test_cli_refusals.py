@@ -206,3 +206,24 @@ def test_quantised_weights_without_their_library_are_one_message(
     assert ended.out == ""
     assert f"a model quantised by {method} needs the package 'gptqmodel'" in ended.err
     assert "Traceback" not in ended.err
+
+
+# (options of `sft curve`, changes of the config, a part of the message)
+CURVES: list[tuple[list[str], dict[str, Any], str]] = [
+    (["--shots", "0,four"], {}, "--shots: '0,four' is no list of whole numbers"),
+    (["--shots", "4", "--methods", "zero,lroa"], {}, "did you mean 'lora'?"),
+    (["--shots", "4", "--methods", "lora"], {"lora": None}, "lora: the method 'lora' needs this section"),
+    (["--shots", "4", "--calibrations", "none,contextal"], {}, "did you mean 'contextual'?"),
+    (["--shots", "4"], {"inference": None}, "inference: `curve` needs this section"),
+]
+
+
+@pytest.mark.parametrize(("options", "changes", "message"), CURVES, ids=[message for _, _, message in CURVES])
+def test_a_curve_that_makes_no_sense_is_refused_before_anything_runs(
+    sft: Callable[..., Ended], folder: Path, options: list[str], changes: dict[str, Any], message: str
+) -> None:
+    ended = sft("curve", write_config(folder / "x.json", value(**changes)), *options)
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert not (folder / "results").exists()

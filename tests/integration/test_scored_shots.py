@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ import pytest
 from sft.config.schema import ExperimentConfig
 from sft.data.folds import stratified_folds
 from sft.errors import SftError
-from sft.pipeline import model, shots
+from sft.models import base_models
+from sft.pipeline import folds as pipeline_folds
+from sft.pipeline import model
 from sft.pipeline.endpoints import Run, evaluate, run_experiment, start, train
 from sft.pipeline.predict import predict
 from sft.records import read_items, read_support
@@ -166,31 +167,29 @@ def test_scoring_the_shots_does_not_disturb_the_run(tmp_path: Path) -> None:
     assert scored.record.training["loss"] == plain.record.training["loss"]
 
 
-def test_one_model_is_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alive: list[weakref.ref[Any]] = []
+def test_one_model_is_loaded_once_for_the_run_and_its_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    load_model = base_models.load_model
 
-    def watched(config: Any, source: Any) -> Any:
-        assert [reference for reference in alive if reference() is not None] == [], "the last model is still there"
-        loaded = model.load(config, source)
-        alive.append(weakref.ref(loaded.model))
-        return loaded
+    def watched(*given: Any) -> Any:
+        loads.append(given)
+        return load_model(*given)
 
-    monkeypatch.setattr(shots, "load", watched)
-    monkeypatch.setattr("sft.pipeline.endpoints.load", watched)
+    monkeypatch.setattr(base_models, "load_model", watched)
     run_experiment(run_config(tmp_path, inference=TEMPERATURE), tmp_path / "results")
-    assert len(alive) == 3
+    assert len(loads) == 1
 
 
 def test_a_folds_adapter_is_kept_nowhere_and_reported_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    trainer_config = shots.trainer_config
+    trainer_config = pipeline_folds.trainer_config
 
-    def watched(config: ExperimentConfig, output_dir: Path, *, keep_checkpoints: bool) -> Any:
+    def watched(config: ExperimentConfig, output_dir: Path, *, keep_checkpoints: bool, **more: Any) -> Any:
         assert config.training is not None
         seen.append((config.training.trainer_args, output_dir, keep_checkpoints))
-        return trainer_config(config, output_dir, keep_checkpoints=keep_checkpoints)
+        return trainer_config(config, output_dir, keep_checkpoints=keep_checkpoints, **more)
 
-    monkeypatch.setattr(shots, "trainer_config", watched)
+    monkeypatch.setattr(pipeline_folds, "trainer_config", watched)
     output = str(tmp_path / "adapter")
     config = run_config(tmp_path, inference=TEMPERATURE, trainer_args={"output_dir": output, "report_to": "none"})
     run_experiment(config, tmp_path / "results")

@@ -15,6 +15,10 @@ def prompting(**changes: Any) -> dict[str, Any]:
     return {"prompting": {"format": "plain", **changes}}
 
 
+def select(grid: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"training": {"trainer_args": {"max_steps": 3}, "select": {"grid": grid, **more}}}
+
+
 TWO_COLUMNS = ["title", "body"]
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
@@ -49,6 +53,21 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         {"training": {"trainer_args": {"load_best_model_at_end": True}}},
         "training.trainer_args.load_best_model_at_end",
         "labels outside the shots",
+    ),
+    (select({"learning_rte": [1]}), "training.select.grid.learning_rte", "(fix: did you mean 'learning_rate'?)"),
+    (select({"max_steps": [1, 2]}), "training.select.grid.max_steps", "is given in training.trainer_args too"),
+    (select({"output_dir": ["a", "b"]}), "training.select.grid.output_dir", "can't be selected"),
+    (select({"eval_strategy": ["no", "epoch"]}), "training.select.grid.eval_strategy", "can't be selected"),
+    (select({"learning_rate": [1, 1.0]}), "training.select.grid.learning_rate", "names a value twice"),
+    (select({}), "training.select.grid", "at least 1"),
+    (select({"learning_rate": []}), "training.select.grid.learning_rate", "at least 1"),
+    (select({"learning_rate": 0.1}), "training.select.grid.learning_rate", "a list"),
+    (select({"learning_rate": [1]}, folds=1), "training.select.folds", "2"),
+    (select({"learning_rate": [1]}, metric="f1"), "training.select.metric", "accuracy"),
+    (
+        {**select({"learning_rate": [1]}, metric="accuracy"), "dataset": {"task_type": "generation"}},
+        "training.select.metric",
+        "'accuracy' is for classification",
     ),
     (
         {"model": {"model_args": {"quantization_config": {}}}},
@@ -97,6 +116,8 @@ def test_keys_that_contradict_each_other_are_refused(change: dict[str, Any], key
 
 
 ACCEPTED: list[dict[str, Any]] = [
+    select({"learning_rate": [1e-3, 1e-4], "num_train_epochs": [1]}, folds=2, metric="accuracy"),
+    select({"lr_scheduler_type": ["linear", "cosine"]}, metric="nll"),
     prompting(template="Text: {text}\nIt was"),
     prompting(template="{text} {{sic}}\nIt was "),
     prompting(template="{body} ({title}, {body}):", input_columns=TWO_COLUMNS),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import config_value, write_config
 
-HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "sklearn", "pandas"}
+HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "sklearn", "pandas", "matplotlib"}
 
 
 def modules_after(code: str, *arguments: str) -> set[str]:
@@ -36,7 +36,7 @@ def test_loading_a_config_with_all_its_checks_imports_nothing_heavy(tmp_path: Pa
 
 LIGHT = [
     "sft", "sft.records", "sft.experiments.plan", "sft.reporting.table", "sft.reporting.markdown", "sft.calibration",
-    "sft.pipeline.recalibrate", "sft.api",
+    "sft.pipeline.recalibrate", "sft.api", "sft.experiments.curve", "sft.curve",
 ]  # fmt: skip
 
 

@@ -23,6 +23,13 @@ def test_an_old_trainer_argument_is_renamed_with_a_warning(old: str, caplog: pyt
     assert caplog.messages == [f"training.trainer_args.{old} is now called {new}"]
 
 
+def test_the_names_in_a_grid_are_renamed_likewise(caplog: pytest.LogCaptureFixture) -> None:
+    select = {"grid": {"max_seq_length": [64, 128], "save_safetensors": [True]}}
+    renamed = rename_old_keys(config_value(training={"trainer_args": {}, "select": select}))
+    assert renamed["training"]["select"]["grid"] == {"max_length": [64, 128]}
+    assert "training.select.grid.max_seq_length is now called max_length" in caplog.messages
+
+
 def test_old_names_are_unknown_to_the_installed_trl_and_new_ones_are_known() -> None:
     assert not TRAINER_ARG_RENAMES.keys() & trainer_arguments()
     assert set(TRAINER_ARG_RENAMES.values()) <= trainer_arguments()

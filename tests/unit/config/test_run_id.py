@@ -24,6 +24,10 @@ def trainer_args(**args: Any) -> dict[str, Any]:
     return {"training": {"trainer_args": args}}
 
 
+def select(grid: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"training": {"trainer_args": {}, "select": {"grid": grid, **more}}}
+
+
 def test_a_run_id_is_short_and_stable() -> None:
     assert re.fullmatch("[0-9a-f]{12}", id_of())
     assert id_of() == id_of()
@@ -43,6 +47,11 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another way to the same scores": ({}, {"inference": {"scorer": "naive", "compile": False}}),
     "scores stored beside the results": ({}, {"inference": {"score_shots": True}}),
     "icl_seed without in-context examples": ({}, {"icl_seed": 14}),
+    "keys of a grid in another order": (
+        select({"learning_rate": [1e-3, 1e-4], "max_steps": [1, 2]}),
+        select({"max_steps": [1, 2], "learning_rate": [1e-3, 1e-4]}),
+    ),
+    "nothing to select written out": ({}, {"training": {"select": None}}),
     "an old name": (trainer_args(max_length=64), trainer_args(max_seq_length=64)),
 }
 
@@ -63,6 +72,10 @@ DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "model": ({}, {"model": {"name": "other"}}),
     "lora": ({}, {"lora": {"r": 8}}),
     "a learning rate": (trainer_args(learning_rate=1e-3), trainer_args(learning_rate=1e-4)),
+    "a grid": (select({"learning_rate": [1e-3]}), {}),
+    "values of a grid": (select({"learning_rate": [1e-3]}), select({"learning_rate": [1e-3, 1e-4]})),
+    "folds to select by": (select({"learning_rate": [1e-3]}), select({"learning_rate": [1e-3]}, folds=2)),
+    "a metric to select by": (select({"learning_rate": [1e-3]}), select({"learning_rate": [1e-3]}, metric="accuracy")),
     "8.5 for 8": (trainer_args(num_train_epochs=8), trainer_args(num_train_epochs=8.5)),
     "a text for a number": ({"lora": {"init_lora_weights": "1"}}, {"lora": {"init_lora_weights": 1}}),
     "instruction": ({}, {"prompting": {"instruction": "Decide."}}),

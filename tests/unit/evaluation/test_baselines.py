@@ -72,13 +72,13 @@ def test_majority_equals_scikit_learns_scores_averaged_over_the_most_frequent_la
 
 def test_words_of_the_shots_decide_the_regression() -> None:
     scores = baselines_of(SHOTS)["tfidf_logistic_regression"]
-    assert scores == {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0}
+    assert scores == {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0, "predictions": TEST[1]}
 
 
 def test_the_regression_gets_its_test_labels_only_to_be_judged() -> None:
     rotated = [(label + 1) % 3 for label in TEST[1]]
     scores = baselines_of(SHOTS, (TEST[0], rotated))["tfidf_logistic_regression"]
-    assert scores == {"accuracy": 0.0, "balanced_accuracy": 0.0, "macro_f1": 0.0}
+    assert scores == {"accuracy": 0.0, "balanced_accuracy": 0.0, "macro_f1": 0.0, "predictions": TEST[1]}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,9 @@ def test_one_shot_for_each_of_many_labels_draws_no_warning() -> None:
 def test_both_are_plain_values_and_the_same_twice_and_for_every_seed() -> None:
     first = baselines_of(SHOTS, seed=0)
     assert json.loads(json.dumps(first)) == first
+    predictions = first["tfidf_logistic_regression"].pop("predictions")
+    assert all(type(value) is int for value in predictions)
     assert all(type(value) is float for scores in first.values() for value in scores.values())
+    first["tfidf_logistic_regression"]["predictions"] = predictions
     assert baselines_of(SHOTS, seed=0) == first
     assert baselines_of(SHOTS, seed=1)["majority"] == first["majority"]

@@ -174,6 +174,16 @@ def test_every_setting_that_the_issue_names_is_there() -> None:
     assert {name: row.settings[name] for name in expected} == expected
 
 
+def test_what_each_run_selects_is_called_selected() -> None:
+    """Seeds may choose differently, and are one configuration all the same."""
+    training = {"trainer_args": {"num_train_epochs": 3}, "select": {"grid": {"learning_rate": [0.1, 0.2]}}}
+    runs = [finished(0.5, config=shots(4, training=training), seed=seed) for seed in (1, 2)]
+    assert report_table(runs).constant["learning rate"] == "selected"
+    assert report_table(runs).constant["epochs"] == 3
+    both = report_table([*runs, finished(0.5, config=shots(4))])
+    assert [row["learning rate"] for row in cells(both)] == ["0.001", "selected"]
+
+
 def test_all_shots_are_called_all_and_sort_after_numbers() -> None:
     table = report_table([finished(0.5, config=shots(None)), finished(0.5, config=shots(16))])
     assert [row["shots"] for row in cells(table)] == ["16", "all"]
