@@ -18,7 +18,7 @@ class PeakMemory:
 
         self._from_start = not _reset_process_peak()
         if torch.cuda.is_available():
-            torch.cuda.init()  # before, there is nothing to reset
+            torch.cuda.init()  # type: ignore[no-untyped-call]  # before, there is nothing to reset
         for device in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(device)
 

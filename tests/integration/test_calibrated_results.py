@@ -30,7 +30,7 @@ from tests.unit.config.test_light_imports import modules_after
 TRAIN = labelled_rows(5)
 TEST = labelled_rows(3, prefix="unseen ")
 # What isn't decided by config and scores.
-OF_THE_MOMENT = {"timings", "started_at", "finished_at"}
+OF_THE_MOMENT = {"timings", "started_at", "finished_at", "inputs", "resources"}
 
 
 def config_of(folder: Path, **inference: Any) -> ExperimentConfig:

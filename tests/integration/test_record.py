@@ -57,7 +57,7 @@ def test_it_holds_seed_config_and_what_the_run_ran_on(experiment: Run) -> None:
     assert record.environment["versions"]["torch"] == torch.__version__
     assert {"transformers", "trl", "peft"} <= set(record.environment["versions"])
     assert record.environment["cpu_count"] >= 1
-    assert set(record.timings) == {"data", "model", "training", "inference", "evaluation", "total"}
+    assert set(record.timings) == {"data", "model", "training", "saving", "inference", "evaluation", "total"}
     parts = sum(seconds for stage, seconds in record.timings.items() if stage != "total")
     assert 0 < parts <= record.timings["total"]
     assert record.started_at <= record.finished_at

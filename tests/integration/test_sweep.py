@@ -1,22 +1,24 @@
-"""A sweep: every run in its own process, a failed or killed one recorded, the rest aggregated."""
+"""A sweep: a failed or killed run is recorded, the rest goes on and is aggregated."""
 
 from __future__ import annotations
 
 import json
-import stat
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from sft import plugins
 from sft.api import Sweep, run_experiments
 from sft.config.load import NamedConfig
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
-from sft.experiments.launch import RunOutcome, launcher_registry
-from sft.experiments.plan import PlannedRun, plan
+from sft.experiments.launch import LaunchOptions, launcher_registry
+from sft.experiments.live import Live
+from sft.experiments.outcome import RunOutcome
+from sft.experiments.plan import plan
+from sft.experiments.queue import QueuedTask
 from sft.pipeline.endpoints import evaluate
 from sft.records import find_records, read_items, read_record
 from tests.tiny_runs import tiny_run
@@ -25,11 +27,12 @@ from tests.tiny_runs import tiny_run
 class Finished(NamedTuple):
     sweep: Sweep
     results: Path
-    seen: list[tuple[str, int, int]]
+    seen: Seen
 
 
 def zero_shot(folder: Path, seed: int = 13, **sections: object) -> ExperimentConfig:
-    config = tiny_run(folder, dataset={"shots": 0}, lora=None, seed=seed, **sections)
+    """With an in-context example, so that runs with other seeds are other runs."""
+    config = tiny_run(folder, dataset={"shots": 0}, lora=None, seed=seed, inference={"icl_examples": 1}, **sections)
     return config.model_copy(update={"training": None})
 
 
@@ -43,16 +46,29 @@ def with_model(config: ExperimentConfig, name: str) -> ExperimentConfig:
     return config.model_copy(update={"model": config.model.model_copy(update={"name": name})})
 
 
-def kill_the_run_named(name: str, folder: Path) -> str:
-    """A Python that dies by SIGKILL, as under the out-of-memory killer, when the worker's task has this name."""
-    script = folder / "python"
-    script.write_text(
-        f'#!/bin/sh\nif grep -q \'"name": "{name}"\' "$3"; then echo "working hard"; kill -9 $$; fi\n'
-        f'exec {sys.executable} "$@"\n',
-        encoding="utf-8",
-    )
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    return str(script)
+DEADLY = """
+import os, signal
+from sft.evaluation.metrics.base import metric
+
+@metric("deadly", task_type="classification")
+def deadly(outcome):
+    print("working hard", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class Seen(Live):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[tuple[str, int, int]] = []
+        self.stages: list[tuple[str, str]] = []
+
+    def working(self, worker: int, run: str, stage: str) -> None:
+        self.stages.append((run, stage))
+
+    def ended(self, outcome: RunOutcome) -> None:
+        super().ended(outcome)
+        self.ends.append((outcome.name, self.done, self.total))
 
 
 @pytest.fixture(scope="module")
@@ -62,25 +78,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     configs = [
         NamedConfig("good", good),
         NamedConfig("no model", with_model(good, f"{folder}/nothing-here")),
-        NamedConfig("killed", zero_shot(folder, seed=15)),
+        NamedConfig("killed", zero_shot(folder, seed=15, evaluation={"metrics": ["deadly"]})),
         NamedConfig("label too long", with_too_short_answers(good)),
         NamedConfig("good again", good),
         NamedConfig("another/seed", zero_shot(folder, seed=14)),
     ]
-    seen: list[tuple[str, int, int]] = []
+    seen = Seen()
+    (folder / "deadly_metric.py").write_text(DEADLY, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "executable", kill_the_run_named("killed", folder))
-        sweep = run_experiments(
-            configs,
-            folder / "results",
-            on_outcome=lambda outcome, done, total: seen.append((outcome.name, done, total)),
-        )
+        patch.syspath_prepend(folder)
+        patch.setattr(plugins, "_imported", ["deadly_metric"])  # by the workers only
+        sweep = run_experiments(configs, folder / "results", live=seen)
     return Finished(sweep, folder / "results", seen)
 
 
 def test_every_different_run_ends_and_is_reported_as_it_ends(finished: Finished) -> None:
     names = ["good", "no model", "killed", "label too long", "another/seed"]
-    assert finished.seen == [(name, i, 5) for i, name in enumerate(names, start=1)]
+    assert sorted(name for name, _, _ in finished.seen.ends) == sorted(names)
+    assert [(done, total) for _, done, total in finished.seen.ends] == [(i, 5) for i in range(1, 6)]
+    assert [outcome.name for outcome in finished.sweep.outcomes] == names
+    assert ("good", "inference") in finished.seen.stages
     status = {outcome.name: outcome.record.status for outcome in finished.sweep.outcomes}
     assert [name for name in names if status[name] == "completed"] == ["good", "another/seed"]
     assert not finished.sweep.interrupted
@@ -118,8 +135,9 @@ def test_records_lie_under_the_results_path_one_per_run(finished: Finished) -> N
 
 def test_what_a_run_printed_is_in_a_log_with_its_name(finished: Finished) -> None:
     logs = {path.name: path.read_text(encoding="utf-8") for path in (finished.results / "logs").iterdir()}
-    assert set(logs) == {"good.log", "no_model.log", "killed.log", "label_too_long.log", "another_seed.log"}
-    assert logs["killed.log"] == "working hard\n"
+    names = {"good.log", "no_model.log", "killed.log", "label_too_long.log", "another_seed.log", "worker-0.log"}
+    assert set(logs) == names
+    assert logs["killed.log"].endswith("working hard\n")
     assert "Traceback" in logs["label_too_long.log"]
 
 
@@ -145,9 +163,10 @@ def test_a_run_in_its_own_process_gives_what_it_gives_in_this_one(finished: Fini
 
 
 def test_after_an_interrupt_what_is_done_is_aggregated(tmp_path: Path) -> None:
-    def interrupted(runs: Sequence[PlannedRun], results_path: Path) -> Iterator[RunOutcome]:
-        run = evaluate(runs[0].config, results_path)
-        yield RunOutcome(runs[0].name, run.record, run.folder)
+    def interrupted(tasks: Sequence[QueuedTask], options: LaunchOptions) -> Generator[RunOutcome]:
+        (run,) = tasks[0].runs
+        done = evaluate(run.config, options.results_path)
+        yield RunOutcome(run.name, done.record, done.folder)
         raise KeyboardInterrupt
 
     configs = [NamedConfig(str(seed), zero_shot(tmp_path, seed=seed)) for seed in (1, 2)]
@@ -166,7 +185,7 @@ def test_identical_configs_run_once_with_a_warning(tmp_path: Path, caplog: pytes
     other = config.model_copy(update={"seed": 14})
     runs = plan([NamedConfig("a", config), NamedConfig("b", elsewhere), NamedConfig("c", other)])
     assert [run.name for run in runs] == ["a", "c"]
-    assert "the configs a and b describe the same run" in caplog.text
+    assert "which runs once: b (a)" in caplog.text
 
 
 @pytest.mark.parametrize("second", ["{folder}/out", "{folder}/out/", "{folder}/x/../out"])
@@ -183,7 +202,11 @@ def test_two_runs_that_write_their_adapters_to_one_folder_are_refused_before_any
 
 
 def test_runs_that_train_nothing_may_name_one_folder(tmp_path: Path) -> None:
-    arguments = {"dataset": {"shots": 0}, "trainer_args": {"output_dir": f"{tmp_path}/out"}}
+    arguments = {
+        "dataset": {"shots": 0},
+        "inference": {"icl_examples": 1},
+        "trainer_args": {"output_dir": f"{tmp_path}/out"},
+    }
     configs = [NamedConfig(str(seed), tiny_run(tmp_path, seed=seed, **arguments)) for seed in (1, 2)]
     assert len(plan(configs)) == 2
 

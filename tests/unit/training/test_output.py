@@ -69,7 +69,7 @@ def checkpoint(folder: Path, step: int, *, finished: bool = True) -> Path:
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     if finished:
-        (path / "trainer_state.json").touch()
+        (path / "trainer_state.json").write_text("{}")
     return path
 
 
@@ -93,6 +93,8 @@ def test_the_last_checkpoint_is_the_one_with_the_most_steps_that_was_finished(tm
     for step in (5, 100, 20):
         checkpoint(tmp_path, step)
     checkpoint(tmp_path, 200, finished=False)
+    cut_off = checkpoint(tmp_path, 300) / "trainer_state.json"
+    cut_off.write_text('{"global_st')
     (tmp_path / "checkpoint-best").mkdir()
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-100"
 
