@@ -58,7 +58,11 @@ def schedule(
         if left:
             tasks.append(QueuedTask(left, task.model, answers))
     costs = _Costs(store.records())
-    seconds = {run.name: costs.of(run, derived=i > 0) for task in tasks for i, run in enumerate(task.runs)}
+    seconds = {
+        run.name: costs.of(run, derived=i > 0 or task.answers is not None)
+        for task in tasks
+        for i, run in enumerate(task.runs)
+    }
     return Schedule(chosen, ended, tasks, seconds)
 
 

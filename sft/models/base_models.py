@@ -7,6 +7,9 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import psutil
+import torch
+
 from sft.config.schema import ModelConfig
 from sft.logs import remembering, say_again
 from sft.models.load import LoadedModel, free_memory, load_model, put_adapter
@@ -16,15 +19,20 @@ from sft.models.tokenizer import load_tokenizer
 
 logger = logging.getLogger(__name__)
 
+# Bytes, with a GPU and without. On GPUs tensors are counted; on a CPU the allocator keeps memory, and what runs import
+# stays.
+_MORE_MEMORY = {True: 1 << 26, False: 3 << 30}
+
 
 @dataclass
 class _Kept:
-    """A base model in memory. key: what it was loaded from. said: what was logged then."""
+    """A base model in memory. key: what it was loaded from. said: what was logged then. memory: in use after that."""
 
     key: str
     loaded: LoadedModel
     snapshot: ModelSnapshot
     said: list[logging.LogRecord]
+    memory: int
 
 
 class BaseModels:
@@ -47,7 +55,7 @@ class BaseModels:
             self.drop()
             with remembering() as said:
                 made = load_model(config, base, load_tokenizer(config, base))
-            self._kept = _Kept(key, made, ModelSnapshot(made.model), said)
+            self._kept = _Kept(key, made, ModelSnapshot(made.model), said, _memory())
         else:
             say_again(self._kept.said)
         kept = self._kept.loaded
@@ -69,9 +77,19 @@ class BaseModels:
     def _take_back(self) -> None:
         assert self._kept is not None
         changed = self._kept.snapshot.restore()
+        free_memory()
+        more = _memory() - self._kept.memory
+        if changed is None and more > _MORE_MEMORY[torch.cuda.is_available()]:
+            changed = f"{more / 1e9:.1f} GB of memory weren't given back"
         if changed is None:
-            free_memory()
             return
         logger.info("the model will be loaded anew: %s", changed)
         self.changed = changed
         self.drop()
+
+
+def _memory() -> int:
+    """Bytes of tensors on the GPUs; without any, of the process."""
+    if torch.cuda.is_available():
+        return sum(torch.cuda.memory_allocated(device) for device in range(torch.cuda.device_count()))
+    return int(psutil.Process().memory_info().rss)
