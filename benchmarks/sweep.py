@@ -4,9 +4,10 @@
     python benchmarks/sweep.py --assets ../shared --shape    (random weights of Qwen2.5-1.5B's shape, for a GPU)
 
 24 configs (3 learning rates × shots 0, 4, 8, 16 per label × 2 seeds; sst2, 200 test rows). The 6 zero-shot ones are one
-run, so 19 runs are done: by workers that keep the model (the default), and with a process for each run. Both sweeps run
-on the same machine, one after the other, and their records are compared. Compute is training plus scoring, as the
-records of the first have it. Writes `sweep_cpu.json` or `sweep_gpu.json`.
+run, so the sweep does 19 runs, by a worker that keeps the model; the peer is `sft run-experiment` for each of the 24
+(`--peer processes`), or the sweep with `--isolation process` (`--peer isolation`). Both on the same machine, one after
+the other, and their records are compared. Compute is training plus scoring, as the records of the sweep have it. Writes
+`sweep_cpu.json` or `sweep_gpu.json`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assets", type=Path, default=Path("../shared"))
     parser.add_argument("--shape", action="store_true", help="random weights of a 1.5B model instead of base-6m")
-    parser.add_argument("--peer-every", type=int, default=1, help="take every n-th run only with a process for each")
+    parser.add_argument("--peer", choices=["processes", "isolation"], default="processes")
+    parser.add_argument("--peer-every", type=int, default=1, help="take every n-th config only for the peer")
     parser.add_argument("--commit", help="what to sign with where git isn't there")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
@@ -53,7 +55,7 @@ def main() -> None:
         folder = Path(scratch)
         model = random_model(folder / "qwen-1.5b") if arguments.shape else arguments.assets / "models/base-6m"
         configs = configs_of(model, arguments.assets / "data/sst2")
-        report = measure(configs, folder, arguments.peer_every)
+        report = measure(configs, folder, arguments.peer, arguments.peer_every)
     signed = {"commit": arguments.commit or commit(), **report}
     path = arguments.out / f"sweep_{'gpu' if report['environment']['gpus'] else 'cpu'}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +128,7 @@ class Watch(Live):
         )
 
 
-def measure(configs: list[NamedConfig], folder: Path, peer_every: int) -> dict[str, Any]:
+def measure(configs: list[NamedConfig], folder: Path, peer: str, peer_every: int) -> dict[str, Any]:
     watch, began = Watch(), time.perf_counter()
     sft.run_experiments(configs, folder / "workers", live=watch)
     wall = time.perf_counter() - began
@@ -137,12 +139,16 @@ def measure(configs: list[NamedConfig], folder: Path, peer_every: int) -> dict[s
     if failed:
         sys.exit("\n".join(failed))
     compute = sum(record.timings.get("training", 0.0) + record.timings["inference"] for record in records)
-    chosen = configs_done(configs, records)[::peer_every]
+    chosen = (configs if peer == "processes" else configs_done(configs, records))[::peer_every]
     began = time.perf_counter()
-    sft.run_experiments(chosen, folder / "processes", isolation="process", live=Watch())
+    if peer == "processes":
+        run_one_by_one(chosen, folder)
+    else:
+        sft.run_experiments(chosen, folder / "processes", isolation="process", live=Watch())
     peer_wall = time.perf_counter() - began
     again = second_invocation(configs, folder)
-    per_run, peer_per_run = wall / len(records), peer_wall / len(chosen)
+    per_run = wall / len(configs if peer == "processes" else records)
+    peer_per_run = peer_wall / len(chosen)
     return {
         "configs": len(configs),
         "runs": [run_summary(record) for record in records],
@@ -152,7 +158,12 @@ def measure(configs: list[NamedConfig], folder: Path, peer_every: int) -> dict[s
         "wall_per_compute": wall / compute,
         "scheduler_seconds_per_run": sum(watch.gaps) / len(watch.gaps),
         "second_invocation_seconds": again,
-        "process_per_run": {"runs": len(chosen), "wall_seconds": peer_wall, "seconds_per_run": peer_per_run},
+        "process_per_run": {
+            "peer": peer,
+            "runs": len(chosen),
+            "wall_seconds": peer_wall,
+            "seconds_per_run": peer_per_run,
+        },
         "times_faster_than_process_per_run": peer_per_run / per_run,
         "differing_runs": differing(folder),
         "environment": records[0].environment,
@@ -163,6 +174,15 @@ def configs_done(configs: list[NamedConfig], records: list[RunRecord]) -> list[N
     """Without those that were the same run as another."""
     names = {record.name for record in records}
     return [one for one in configs if one.name in names]
+
+
+def run_one_by_one(configs: list[NamedConfig], folder: Path) -> None:
+    for number, (name, config) in enumerate(configs, start=1):
+        path = folder / "one.json"
+        path.write_text(config.model_dump_json(), encoding="utf-8")
+        command = [sys.executable, "-m", "sft.cli", "run-experiment", str(path), "--results-path"]
+        subprocess.run([*command, str(folder / "processes")], check=True, capture_output=True)
+        print(f"{number}/{len(configs)} {name} alone", file=sys.stderr)
 
 
 def second_invocation(configs: list[NamedConfig], folder: Path) -> float:
