@@ -66,14 +66,14 @@ class Claim:
                 os.utime(self._path)
 
 
-def take(folder: Path) -> Claim | None:
-    """The claim to a run's folder; None where somebody who is alive holds it."""
+def take(folder: Path, owner: str | None = None) -> Claim | None:
+    """The claim to a run's folder; None where somebody who is alive holds it. owner: for `release_claims_of`."""
     while True:
         number = _highest(folder)
         if number and _is_alive(folder, number):
             return None
         made = folder / f".claim-{uuid.uuid4().hex}.tmp"
-        made.write_text(json.dumps(_me()), encoding="utf-8")
+        made.write_text(json.dumps({**_me(), "owner": owner}), encoding="utf-8")
         try:
             os.link(made, _path(folder, number + 1))
         except FileExistsError:
@@ -81,6 +81,20 @@ def take(folder: Path) -> Claim | None:
         finally:
             made.unlink()
         return Claim(folder, number + 1)
+
+
+def release_claims_of(results_path: Path, owner: str) -> None:
+    """Leave to others what an owner held of whom the caller knows that it is dead, or will soon be.
+
+    One that lives on all the same finds that it lost its claim, once another has taken over.
+    """
+    for path in results_path.glob("*/claim-*.json"):
+        try:
+            claim = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            continue  # the run is complete, or its claim counts as that of a dead owner anyhow
+        if claim.get("owner") == owner:
+            write_json(path, {"released": True})
 
 
 def is_claimed(folder: Path) -> bool:

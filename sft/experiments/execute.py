@@ -98,7 +98,7 @@ class Executor:
         self, run: PlannedRun, started: Started, others: Sequence[PlannedRun], smaller: int
     ) -> Ended:
         folder = started.folder
-        claim = take(folder)
+        claim = take(folder, self._settings.owner)
         if claim is None:
             return Ended(run.name, "busy", str(folder))
         is_complete = False

@@ -29,13 +29,14 @@ class Settings:
     """What all runs of a sweep have in common.
 
     began: when the sweep did (as in records): a run that failed since then isn't tried again. force: do again what is
-    complete.
+    complete. owner: who claims the runs, where somebody may have to release the claims of a dead worker.
     """
 
     results_path: str
     began: str
     keep_adapters: bool = False
     force: bool = False
+    owner: str | None = None
 
     def has_ended(self, record: RunRecord) -> bool:
         """Whether another scheduler has left nothing to do of a run."""

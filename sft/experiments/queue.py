@@ -17,6 +17,7 @@ from sft.records import RECORD_FILE, read_record
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 _DEFAULT_BATCH = 8
+_LOST_AT_MOST = 3
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class QueuedTask:
     """The runs of a task that are still to be done.
 
     model: the same for tasks that can use one loaded model. answers: folder of a complete run of the task. smaller:
-    what batches are divided by, after memory ran out. crashed: whether a worker ended in the first of the runs.
+    what batches are divided by, after memory ran out. crashed: whether a worker ended in the first of the runs. lost:
+    how many machines were lost in the midst of it.
     """
 
     runs: tuple[PlannedRun, ...]
@@ -32,6 +34,7 @@ class QueuedTask:
     answers: str | None = None
     smaller: int = 1
     crashed: bool = False
+    lost: int = 0
 
     def value(self) -> TaskValue:
         return TaskValue(
@@ -56,6 +59,11 @@ class TaskQueue:
         """Tasks that nobody of this sweep works on."""
         return len(self._waiting) + len(self._busy)
 
+    @property
+    def waiting(self) -> int:
+        """Tasks that could begin now."""
+        return len(self._waiting)
+
     def next(self, model: str | None) -> QueuedTask | None:
         """The next task that uses the model which a worker has loaded, else the next; None: there is none to begin."""
         if not self._waiting:
@@ -73,7 +81,7 @@ class TaskQueue:
             return replace(task, runs=()), None
         folder = Path(ended.folder)
         answers = task.answers or (ended.folder if ended.status == "completed" else None)
-        left = replace(task, runs=task.runs[1:], answers=answers, crashed=False)
+        left = replace(task, runs=task.runs[1:], answers=answers, crashed=False, lost=0)
         return left, RunOutcome(ended.name, read_record(folder), folder)
 
     def crashed(self, task: QueuedTask, error: str, *, killed: bool) -> Iterator[RunOutcome]:
@@ -88,6 +96,14 @@ class TaskQueue:
         yield self._fail(first, error)
         for run in others:
             yield self._fail(run, f"the run {first.name!r}, whose answers it would use, failed: {error}")
+
+    def lost(self, task: QueuedTask, error: str) -> Iterator[RunOutcome]:
+        """After the machine of a worker was lost in the midst of a task, for which the task is hardly to blame."""
+        if task.lost < _LOST_AT_MOST:
+            if task.runs:
+                self._waiting.insert(0, replace(task, lost=task.lost + 1))
+            return
+        yield from self.crashed(task, f"{error} (tried {task.lost + 1} times)", killed=False)
 
     def look_at_busy(self) -> Iterator[RunOutcome]:
         """Runs that another scheduler finished meanwhile; those that it left are waiting again."""

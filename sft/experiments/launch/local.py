@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import os
 import queue
@@ -19,6 +17,7 @@ from sft.experiments.devices import worker_environments
 from sft.experiments.launch.base import LaunchOptions, launcher_registry
 from sft.experiments.logs import log_path, tail
 from sft.experiments.outcome import RunOutcome
+from sft.experiments.process import how_it_ended, let_end, send, start_worker
 from sft.experiments.protocol import Ended
 from sft.experiments.queue import QueuedTask, TaskQueue
 from sft.plugins import imported_modules
@@ -120,7 +119,7 @@ class _Slot:
         if self.process is None:
             self.process = self._start()
         self.task, self.model = task, task.model
-        self._send(task.value()._asdict())
+        send(self.process, task.value()._asdict())
 
     def told(self, value: dict[str, Any], waiting: TaskQueue) -> Iterator[RunOutcome]:
         match value.pop("event"):
@@ -146,49 +145,21 @@ class _Slot:
         self._options.live.idle(self._number)
         if task is not None and task.runs:
             log = log_path(self._options.results_path, task.runs[0].name)
-            error = f"the run's process ended {_how(code)}; the end of {log}:\n{tail(log)}"
+            error = f"the run's process ended {how_it_ended(code)}; the end of {log}:\n{tail(log)}"
             yield from waiting.crashed(task, error, killed=-code == signal.SIGKILL)
 
     def close(self) -> None:
         """Let a process end that has nothing to do."""
-        if self.process is not None and self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # it has ended
-                self.process.stdin.close()
+        if self.process is not None:
+            let_end(self.process)
         self.process, self.model = None, None
 
     def _start(self) -> subprocess.Popen[str]:
-        log = log_path(self._options.results_path, f"worker-{self._number}")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            # In a session of its own: an interrupt from the terminal reaches the scheduler, which passes it on once.
-            process = subprocess.Popen(
-                [sys.executable, "-m", "sft.experiments.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-                encoding="utf-8",
-                env={**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,
-            )
+        environment = {**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        name = f"worker-{self._number}"
+        process = start_worker(self._options.settings, name, imported_modules(), environment)
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
-        self.process = process
-        first = {
-            "settings": dataclasses.asdict(self._options.settings),
-            "worker": f"worker-{self._number}",
-            "imports": imported_modules(),
-        }
-        self._send(first)
         return process
-
-    def _send(self, value: dict[str, Any]) -> None:
-        assert self.process is not None
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(value) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended, which the events will tell
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -196,10 +167,3 @@ class _Slot:
             for line in lines:
                 self._events.put(_Event(self._number, process.pid, json.loads(line)))
         self._events.put(_Event(self._number, process.pid, None))
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"with exit code {code}"
-    hint = " (the machine may be out of memory)" if -code == signal.SIGKILL else ""
-    return f"by signal {signal.Signals(-code).name}{hint}"
