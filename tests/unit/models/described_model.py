@@ -12,21 +12,22 @@ from torch import Tensor, nn
 
 from tests.tiny_models import random_ids
 
+_OF_LOADING = "_is_hf_initialized"  # transformers' own, while it loads
 _IDS = random_ids([7, 12])
 
 
 def described(model: nn.Module) -> dict[str, Any]:
     """Modules with their classes and attributes, parameters and buffers, configurations, and outputs, by name."""
     found: dict[str, Any] = {"": type(model)}
+    for ids in _IDS:  # first, because some layers move their state about in their first call
+        with torch.inference_mode():
+            found[f"outputs for {len(ids)} tokens"] = _bits(model(input_ids=torch.tensor([ids])).logits)
     for name, module in model.named_modules():
         found |= {f"module {name}.{key}": _value(value) for key, value in vars(module).items()}
         found[f"module {name}"] = type(module)
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         found[f"tensor {name}"] = (type(tensor), tensor.dtype, tensor.requires_grad, tensor.grad is None, _bits(tensor))
-        found |= {f"tensor {name}.{key}": _value(value) for key, value in vars(tensor).items()}
-    for ids in _IDS:
-        with torch.inference_mode():
-            found[f"outputs for {len(ids)} tokens"] = _bits(model(input_ids=torch.tensor([ids])).logits)
+        found |= {f"tensor {name}.{key}": _value(value) for key, value in vars(tensor).items() if key != _OF_LOADING}
     return found
 
 
@@ -42,7 +43,8 @@ def _value(value: Any) -> Any:
     if isinstance(value, nn.Module):
         return type(value)
     if isinstance(value, Mapping):
-        return [(str(key), _value(item)) for key, item in value.items()]
+        # Hooks are numbered through, over all models.
+        return [(key if isinstance(key, str) else type(key), _value(item)) for key, item in value.items()]
     if isinstance(value, (list, tuple)):
         return [_value(item) for item in value]
     if isinstance(value, set):
@@ -52,7 +54,7 @@ def _value(value: Any) -> Any:
     if isinstance(value, functools.partial):
         return [_value(value.func), _value(value.args), _value(value.keywords)]
     if isinstance(value, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
-        return value.__qualname__
+        return getattr(value, "__qualname__", type(value))
     if hasattr(value, "to_dict"):
         return [type(value), value.to_dict()]
     return type(value)
