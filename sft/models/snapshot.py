@@ -82,8 +82,9 @@ def _tensors_of(model: nn.Module) -> Iterator[Tensor]:
         yield tensor
         for state in _quantization_states(tensor):
             yield state.absmax
-        if getattr(tensor, "SCB", None) is not None:
-            yield tensor.SCB
+        scales = getattr(tensor, "SCB", None)  # of 8-bit weights
+        if scales is not None:
+            yield scales
 
 
 def _quantization_states(tensor: Any) -> Iterator[Any]:
