@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -87,9 +88,19 @@ def keep_soft_capping(model: Any) -> None:
 
 def free_memory() -> None:
     """Give back what models that nobody refers to any more held, before the next one is loaded."""
+    _forget_layers()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _forget_layers() -> None:
+    """Empty PEFT's caches: it remembers layers that it warned about (SHiRA, SuperTuning), and so their whole models."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("peft.tuners."):
+            for value in list(vars(module).values()):
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()
 
 
 def main_device() -> torch.device:

@@ -80,9 +80,19 @@ def _tensors_of(model: nn.Module) -> Iterator[Tensor]:
     """Parameters and buffers, and the tensors that quantised parameters keep beside their values."""
     for tensor in [*model.parameters(), *model.buffers()]:
         yield tensor
-        state = getattr(tensor, "quant_state", None)
-        if state is not None:
+        for state in _quantization_states(tensor):
             yield state.absmax
+        scales = getattr(tensor, "SCB", None)  # of 8-bit weights
+        if scales is not None:
+            yield scales
+
+
+def _quantization_states(tensor: Any) -> Iterator[Any]:
+    """Those of bitsandbytes' 4-bit weights: their own, and with double quantisation that of its scales."""
+    state = getattr(tensor, "quant_state", None)
+    while state is not None:
+        yield state
+        state = state.state2
 
 
 def _checksum(tensors: list[Tensor]) -> tuple[tuple[str, torch.dtype, torch.Size, int], ...]:
@@ -108,9 +118,19 @@ def _bits(tensor: Tensor) -> Tensor | None:
         parts = [_bits(getattr(data, name)) for name in names]
         return sum((part for part in parts if part is not None), start=torch.zeros((), dtype=torch.int64))
     flat = data.contiguous().flatten().view(torch.uint8)
+    if flat.storage_offset() % 8:  # a view into another tensor
+        flat = flat.clone()
     whole = flat[: len(flat) // 8 * 8].view(torch.int64)
-    # Weighted by their places, so that swapped values show; integers wrap around.
-    total = flat[len(whole) * 8 :].sum(dtype=torch.int64)
+    total = _weighted_sum(flat[len(whole) * 8 :].to(torch.int64))
     for chunk in torch.split(whole, _CHUNK):
-        total = total * 31 + (chunk * (2 * torch.arange(len(chunk), device=chunk.device) + 1)).sum()
+        total = total * 31 + _weighted_sum(chunk)
     return total
+
+
+def _weighted_sum(values: Tensor) -> Tensor:
+    """Weighted by their places, so that swapped values show; integers wrap around.
+
+    High bits are added to low ones first: multiplied, they alone would be shifted out, and with them signs of floats.
+    """
+    values = values ^ (values >> 31)
+    return (values * (2 * torch.arange(len(values), device=values.device) + 1)).sum()

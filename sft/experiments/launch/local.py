@@ -166,4 +166,5 @@ class _Slot:
         with process.stdout as lines:
             for line in lines:
                 self._events.put(_Event(self._number, process.pid, json.loads(line)))
+        process.wait()  # nobody else does, where its slot went on to another process
         self._events.put(_Event(self._number, process.pid, None))

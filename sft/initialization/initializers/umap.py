@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -47,9 +49,19 @@ def umap(
     reducer = UMAP(
         n_components=rank, n_neighbors=min(n_neighbors, n_in - 1), min_dist=min_dist, random_state=seed, n_jobs=1
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _same_threads():
         warnings.filterwarnings("ignore", module="umap")  # about the seed that costs it its threads
         embedding = torch.from_numpy(reducer.fit_transform(weight.T.cpu().numpy())).float()
     a = embedding.T - embedding.T.mean(dim=1, keepdim=True)
     a = a / a.std().clamp_min(1e-12) / math.sqrt(3 * n_in)
     return as_factors(a.to(weight.device), torch.zeros(n_out, rank, device=weight.device), dtype)
+
+
+@contextlib.contextmanager
+def _same_threads() -> Iterator[None]:
+    """Numba raises the number of OpenMP threads, torch's too, on which the last bits of its results depend."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
