@@ -10,7 +10,8 @@ from typing import Any
 
 from sft.plugins import imported_modules
 
-_PACKAGES = ("sft", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "scikit-learn")
+_OURS = "supervised-finetuning"
+_PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "scikit-learn")
 
 
 def environment() -> dict[str, Any]:
@@ -20,13 +21,18 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
+        "versions": _versions(),
         "cpu": _cpu_name(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": gpus,
         "imports": imported_modules(),
     }
+
+
+def _versions() -> dict[str, str]:
+    found = {"sft": _version(_OURS), **{name: _version(name) for name in _PACKAGES}}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 def _version(package: str) -> str | None:

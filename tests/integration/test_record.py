@@ -55,7 +55,7 @@ def test_it_holds_seed_config_and_what_the_run_ran_on(experiment: Run) -> None:
     assert (record.seed, record.status, record.name, record.error) == (21, "completed", "mine", None)
     assert ExperimentConfig.model_validate(record.config).seed == 21
     assert record.environment["versions"]["torch"] == torch.__version__
-    assert {"transformers", "trl", "peft"} <= set(record.environment["versions"])
+    assert {"sft", "transformers", "trl", "peft"} <= set(record.environment["versions"])
     assert record.environment["cpu_count"] >= 1
     assert set(record.timings) == {"data", "model", "training", "saving", "inference", "evaluation", "total"}
     parts = sum(seconds for stage, seconds in record.timings.items() if stage != "total")

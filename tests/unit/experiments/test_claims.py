@@ -129,12 +129,12 @@ def test_a_claim_of_nobody_counts_for_nothing(content: str, tmp_path: Path) -> N
     claim.release(complete=True)
 
 
-def _contend(folder: str, start: Any, won: Any) -> None:
-    start.wait()
+def _contend(folder: str, together: Any, won: Any) -> None:
+    together.wait()
     claim = take(Path(folder))
     if claim is not None:
         won.put(os.getpid())
-        time.sleep(0.5)  # while the others try
+    together.wait()  # who holds it lives until all have tried
 
 
 @pytest.mark.parametrize("after_the_dead", [False, True])
@@ -145,12 +145,10 @@ def test_of_many_processes_that_try_at_the_same_moment_one_gets_it(after_the_dea
         folder.mkdir()
         if after_the_dead:
             claim_of_the_dead(folder)
-        start, won = context.Event(), context.Queue()
-        processes = [context.Process(target=_contend, args=(str(folder), start, won)) for _ in range(6)]
+        together, won = context.Barrier(6), context.Queue()
+        processes = [context.Process(target=_contend, args=(str(folder), together, won)) for _ in range(6)]
         for process in processes:
             process.start()
-        time.sleep(0.3)
-        start.set()
         for process in processes:
             process.join()
             assert process.exitcode == 0
