@@ -27,6 +27,7 @@ from sft.experiments.execute import Executor
 from sft.experiments.plan import plan
 from sft.experiments.protocol import Settings, TaskValue
 from sft.initialization.initializers import initializer_registry
+from sft.pipeline.recording import now
 from sft.records import RunRecord, find_records, read_items, read_support
 from tests.quantised_models import save_wide_model
 from tests.tiny_runs import tiny_run
@@ -145,7 +146,7 @@ class _Silent:
 
 def run_here(results_path: str, task: TaskValue) -> None:
     """As a worker would, in a process that does nothing else."""
-    for ended in Executor(Settings(results_path), _Silent()).run(task):
+    for ended in Executor(Settings(results_path, began=now()), _Silent()).run(task):
         assert ended.status == "completed", f"{ended.name}: {ended.error}"
 
 
