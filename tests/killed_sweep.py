@@ -36,8 +36,8 @@ from sft.experiments.queue import QueuedTask, TaskQueue
 from sft.inference.scores import LabelScores
 from sft.inference.shards import ShardFolder, key_of
 from sft.models.source import ModelSource
+from sft.pipeline import folds, shots, unfinished
 from sft.pipeline import run as pipeline_run
-from sft.pipeline import shots, unfinished
 from sft.pipeline.answers import Answers
 from sft.pipeline.model import TrainedOnPool
 from sft.training.train import TrainingSummary
@@ -181,6 +181,7 @@ def use_fakes() -> None:
     pipeline_run.Session.model = fake_model  # type: ignore[assignment,method-assign]
     for module in (pipeline_run, shots):
         module.Answerer = FakeAnswerer  # type: ignore[attr-defined,misc]
+    for module in (pipeline_run, folds):
         module.train_on_pool = fake_training  # type: ignore[attr-defined]
         module.trainer_config = lambda config, folder, **more: folder  # type: ignore[attr-defined]
     pipeline_run.find_model = fake_source  # type: ignore[assignment]
@@ -351,6 +352,8 @@ def main(folder: Path, mode: str, *args: str) -> None:
     global _folder
     _folder = folder
     sweep(folder)  # here, so that children needn't import anything
+    failed = [row["name"] for row in table(folder)["runs"] if row["status"] == "failed"]
+    assert failed == ([] if mode == "everywhere" else ["fails"]), failed
     expected, pieces = table(folder), len((folder / WORK).read_text().splitlines())
     from_the_start(folder)
     kills, wrong = 0, list[str]()

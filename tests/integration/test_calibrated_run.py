@@ -363,7 +363,9 @@ def test_a_run_that_dies_before_its_record_leaves_a_whole_file_of_scores_or_none
     monkeypatch.setattr(Path, "replace", dies_at_the_record)
     with pytest.raises(KeyboardInterrupt):
         run_with(tmp_path, None)
-    assert renamed == ["items.jsonl", "support.jsonl"]
+    assert renamed[0] == "made_with.json"
+    assert renamed[-2:] == ["items.jsonl", "support.jsonl"]
+    assert all(name.endswith(".npy") for name in renamed[1:-2])
     (folder,) = (tmp_path / "results").iterdir()
     assert len(read_support(folder)) == 24
     assert not (folder / "record.json").exists()
