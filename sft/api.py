@@ -89,7 +89,6 @@ def run_experiments(
     launcher: str = "local",
     isolation: Literal["worker", "process"] = "worker",
     workers: int | None = None,
-    launcher_args: dict[str, Any] | None = None,
     live: Live | None = None,
 ) -> Sweep:
     """Run what isn't done of the configs, then aggregate all that is under `results_path` (see `aggregate_results`).
@@ -97,7 +96,7 @@ def run_experiments(
     A failed run is recorded and the rest go on. After an interrupt, what is done is aggregated all the same; the same
     call then goes on where it was. only: shell patterns of names. force: run again what is complete. retry_failed: run
     again what failed. keep_adapters: keep what is trained, each in its run's folder. launcher: a name of
-    `launcher_registry`. isolation, workers, launcher_args: see `LaunchOptions`. live: is told what happens.
+    `launcher_registry`. isolation, workers: see `LaunchOptions`. live: is told what happens.
     """
     results_path, live = Path(results_path), live or Live()
     planned = plan_experiments(configs, results_path, only=only, force=force, retry_failed=retry_failed)
@@ -109,7 +108,7 @@ def run_experiments(
         raise SftError(f"--results-path: can't write into {str(results_path)!r}: {error.strerror}") from error
     outcomes = list(planned.ended.values())
     settings = Settings(str(results_path.absolute()), now(), keep_adapters=keep_adapters, force=force)
-    options = LaunchOptions(settings, isolation, workers, live, dict(launcher_args or {}))
+    options = LaunchOptions(settings, isolation, workers, live)
     interrupted = False
     live.begin(len(planned.runs))
     try:

@@ -46,9 +46,3 @@ def saves_when_asked() -> Iterator[None]:
         _saving -= 1
     if _asked:
         raise KeyboardInterrupt
-
-
-def start_anew() -> None:
-    """Forget a request that was followed."""
-    global _asked
-    _asked = False

@@ -8,6 +8,7 @@ what it can.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -43,6 +44,7 @@ def main() -> int:
     _redirect(log_path(results_path, value["worker"]))
     load_entry_points()
     import_modules(value["imports"])
+    _import_libraries()
     executor = Executor(settings, _Telling(events, results_path))
     while (line := lines.get()) is not None:
         for ended in executor.run(TaskValue(**json.loads(line))):
@@ -52,6 +54,18 @@ def main() -> int:
             return 0
         _tell(events, event="finished")
     return 0
+
+
+def _import_libraries() -> None:
+    """Import what runs need, and take it out of the garbage collector's sight: it would look through all of it again
+    after every run, for longer than the run's own leftovers take.
+    """
+    import datasets  # noqa: F401
+    import peft  # noqa: F401
+    from trl import SFTConfig, SFTTrainer  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 class _Telling:

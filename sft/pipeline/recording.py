@@ -37,11 +37,10 @@ class RunLog:
 
     @contextlib.contextmanager
     def apart(self) -> Iterator[list[str]]:
-        """The warnings of what happens in here, which are taken out of `warnings`; filled at the end."""
-        warnings: list[str] = []
+        """Like `overheard`, and the warnings are taken out of `warnings`."""
         before = len(self.warnings)
-        yield warnings
-        warnings += self.warnings[before:]
+        with self.overheard() as warnings:
+            yield warnings
         del self.warnings[before:]
 
     @contextlib.contextmanager

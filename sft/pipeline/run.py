@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -166,13 +166,10 @@ def bare_model(source: ModelSource) -> ModelSource:
 
 @contextmanager
 def _model(started: Started, source: ModelSource) -> Iterator[LoadedModel]:
-    with started.log.stage("model"):
-        use = started.session.model(started.prepared.config, source)
-        loaded = use.__enter__()
-    try:
+    with ExitStack() as stack:
+        with started.log.stage("model"):
+            loaded = stack.enter_context(started.session.model(started.prepared.config, source))
         yield loaded
-    finally:
-        use.__exit__(None, None, None)
 
 
 def _train(started: Started, loaded: LoadedModel, unfinished: Unfinished, options: RunOptions) -> dict[str, Any]:

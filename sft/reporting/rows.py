@@ -6,25 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sft.evaluation.statistics.spread import Spread
+
 # "best" is shown to be better than every other; "tied": the highest or not shown to be worse, while another is.
 Mark = Literal["best", "tied"]
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A number over seeds.
+class Summary(Spread):
+    """A number over seeds, with its interval.
 
-    sd: sample standard deviation, None for a single run. median, q25, q75: over seeds. low, high: 95 % interval of the
-    mean, None where there is none. interval_over: what was resampled for it ("seeds and test rows", "test rows" or
-    "seeds"). few: whether fewer than 5 seeds were tried, so that intervals are too narrow.
+    low, high: 95 % interval of the mean, None where there is none. interval_over: what was resampled for it ("seeds and
+    test rows", "test rows" or "seeds"). few: whether fewer than 5 seeds were tried, so that intervals are too narrow.
     """
 
-    mean: float
-    sd: float | None
-    n: int
-    median: float
-    q25: float
-    q75: float
     low: float | None = None
     high: float | None = None
     interval_over: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from sft.evaluation.statistics.interval import percentile_interval
@@ -43,7 +43,7 @@ def baselines(group: Group) -> dict[str, dict[str, Summary]]:
     for baseline in names:
         of_runs = [scalars(member.record.baselines.get(baseline, {})) for member in group.finished]
         found[baseline] = {
-            name: Summary(**spread([run[name] for run in of_runs if name in run])._asdict()) for name in _names(of_runs)
+            name: Summary(**asdict(spread([run[name] for run in of_runs if name in run]))) for name in _names(of_runs)
         }
     return found
 
@@ -69,7 +69,7 @@ def variance(group: Group, metrics: Sequence[str]) -> dict[str, dict[str, float]
 
 def _summary(group: Group, name: str, of_runs: Sequence[Mapping[str, float]], samples: Samples) -> Summary:
     values = [run[name] for run in of_runs if name in run]
-    summary = Summary(**spread(values)._asdict(), few=group.few)
+    summary = Summary(**asdict(spread(values)), few=group.few)
     several = len(values) > 1
     if name in samples:
         interval, over = percentile_interval(samples[name]), f"seeds and {TEST_ROWS}" if several else TEST_ROWS

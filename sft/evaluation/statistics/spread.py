@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from sft.evaluation.statistics.quantiles import quantiles
 FEW = 5
 
 
-class Spread(NamedTuple):
+@dataclass(frozen=True)
+class Spread:
     """sd: sample standard deviation (n - 1), None for a single value. q25, q75: quartiles, linearly interpolated (type
     7 of Hyndman & Fan 1996); their difference is the interquartile range.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from sft.experiments.live import Live
 from sft.experiments.outcome import RunOutcome
@@ -19,14 +19,13 @@ class LaunchOptions:
     """isolation: `worker`: a process does many tasks, with one loaded model; `process`: every task has its own.
 
     workers: how many processes at a time; None: one for each group of devices that a run needs. live: is told what
-    happens. launcher_args: what only one launcher knows.
+    happens.
     """
 
     settings: Settings
     isolation: Literal["worker", "process"] = "worker"
     workers: int | None = None
     live: Live = field(default_factory=Live)
-    launcher_args: dict[str, Any] = field(default_factory=dict)
 
     @property
     def results_path(self) -> Path:

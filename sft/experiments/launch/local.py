@@ -113,7 +113,6 @@ class _Slot:
         self.process: subprocess.Popen[str] | None = None
         self.task: QueuedTask | None = None
         self.model: str | None = None
-        self._done = 0
 
     def give(self, task: QueuedTask) -> None:
         if self.process is None:

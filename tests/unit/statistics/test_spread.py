@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sft.evaluation.statistics.spread import spread
+from sft.evaluation.statistics.spread import Spread, spread
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=12))
@@ -22,6 +22,6 @@ def test_it_agrees_with_the_standard_library(values: list[float]) -> None:
 
 
 def test_one_value_has_no_standard_deviation_and_no_values_are_refused() -> None:
-    assert spread([0.25]) == (0.25, None, 1, 0.25, 0.25, 0.25)
+    assert spread([0.25]) == Spread(0.25, None, 1, 0.25, 0.25, 0.25)
     with pytest.raises(ValueError, match="no values"):
         spread([])
