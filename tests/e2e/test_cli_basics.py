@@ -17,6 +17,7 @@ import pytest
 import sft
 from sft import cli
 from sft.api import load_configs
+from sft.cli.show import print_table
 from sft.errors import SftError
 from sft.reporting.table import report_table
 from tests.conftest import REPOSITORY
@@ -73,7 +74,7 @@ def test_the_console_script_is_the_same_program_as_the_module() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     module, _, function = project["scripts"]["sft"].partition(":")
     assert getattr(importlib.import_module(module), function) is cli.main
-    source = Path(cli.__file__).read_text(encoding="utf-8")
+    source = Path(cli.__file__).with_name("__main__.py").read_text(encoding="utf-8")
     assert source.endswith('if __name__ == "__main__":\n    main()\n')
 
 
@@ -161,7 +162,7 @@ def test_square_brackets_in_names_are_shown_rather_than_read_as_markup(capsys: p
     """The table is drawn by rich, which would take `[red]` for a colour."""
     record = finished(0.5, config={"model": {"name": "[red]m"}, "lora": {"target_modules": "[b]"}})
     other = finished(0.5, config={"model": {"name": "[red]m"}, "lora": {"target_modules": "[i]"}})
-    cli._print_table(report_table([record, other]))
+    print_table(report_table([record, other]))
     printed = capsys.readouterr().out
     for text in ("[b]", "[i]", "[red]m"):
         assert text in printed

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sft.cli import model_merge
+from sft.cli.model import model_merge
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
 from sft.pipeline import merge
