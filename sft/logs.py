@@ -15,12 +15,17 @@ def configure_logging(level: int) -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     handler.setLevel(level)
     handler.addFilter(_Once())
+    handler.addFilter(_is_no_missing_kernel)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("sft").setLevel(logging.INFO)
-    # At its import, on some CPUs: which package would make 4-bit weights faster there.
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     # Announcements of what a library will rename are for its callers' authors, not for their users.
     warnings.simplefilter("ignore", FutureWarning)
+
+
+def _is_no_missing_kernel(record: logging.LogRecord) -> bool:
+    """False for what bitsandbytes and torchao say whenever they are imported: which fast kernels aren't there."""
+    of_kernels = record.name.startswith(("bitsandbytes", "torchao"))
+    return not (of_kernels and record.getMessage().startswith("Failed to load"))
 
 
 class _Once(logging.Filter):

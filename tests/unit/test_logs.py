@@ -1,0 +1,44 @@
+"""What of our and of libraries' messages reaches a terminal, and what is told again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from sft.logs import configure_logging, remembering, say_again
+
+
+@pytest.fixture(autouse=True)
+def same_loggers() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("sft")
+    before = (root.handlers[:], root.level, ours.level)
+    yield
+    root.handlers[:], root.level = before[0], before[1]
+    ours.setLevel(before[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "shown"),
+    [
+        ("torchao", "Failed to load x.so: no", False),
+        ("bitsandbytes.backends.cpu.ops", "Failed to load CPU gemm_4bit_forward", False),
+        ("bitsandbytes.autograd", "inputs will be cast", True),
+        ("sft.data", "Failed to load the rows", True),
+    ],
+)
+def test_kernels_that_are_not_there_are_no_news(
+    name: str, message: str, shown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(logging.WARNING)
+    logging.getLogger(name).warning(message)
+    assert (message in capsys.readouterr().err) is shown
+
+
+def test_what_was_said_is_told_again(caplog: pytest.LogCaptureFixture) -> None:
+    with remembering() as said:
+        logging.getLogger("sft.data").warning("%d rows", 3)
+    caplog.clear()
+    say_again(said)
+    assert caplog.messages == ["3 rows"]
