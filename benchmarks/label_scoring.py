@@ -42,8 +42,8 @@ from sft.inference.engines import tree as tree_engine
 from sft.inference.label_scorer import EngineName, LabelScorer
 from sft.inference.label_tree import label_tree
 from sft.inference.packing import PackedBatch
-from sft.inference.scores import LabelScores
 from sft.inference.shared_prefixes import scoring_row
+from sft.label_scores import LabelScores
 from sft.models.load import LoadedModel
 
 REPEATS = 3

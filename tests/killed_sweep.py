@@ -33,8 +33,8 @@ from sft.experiments.execute import Executor
 from sft.experiments.launch import LaunchOptions, launcher_registry
 from sft.experiments.outcome import RunOutcome
 from sft.experiments.queue import QueuedTask, TaskQueue
-from sft.inference.scores import LabelScores
 from sft.inference.shards import ShardFolder, key_of
+from sft.label_scores import LabelScores
 from sft.models.source import ModelSource
 from sft.pipeline import folds, shots, unfinished
 from sft.pipeline import run as pipeline_run

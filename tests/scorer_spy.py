@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sft.inference.label_scorer import LabelScorer
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores
 from sft.pipeline.answer import Answerer
 from sft.prompting.build import LabelPrompt
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sft.calibration.base import Adjusted, Calibration, Needs, Scores, Support, calibration_registry
 from sft.calibration.enough_rows import check_enough_rows
-from sft.inference.scores import log_softmax
+from sft.label_scores import log_softmax
 
 EstimateOn = Literal["test", "unlabelled"]
 

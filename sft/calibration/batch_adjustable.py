@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sft.calibration.base import Adjusted, Needs, Scores, Support, calibration_registry
 from sft.calibration.batch import LEAST_ROWS, EstimateOn, rows_of_the_bias, unlabelled_file
-from sft.inference.scores import log_softmax
+from sft.label_scores import log_softmax
 
 # 0 (no calibration) and 1 (batch calibration) are among them.
 STRENGTHS = np.arange(-50, 51) / 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from sft.calibration.base import Needs
 from sft.errors import SftError
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores, log_probs_of
 
 Kind = Literal["content_free", "random_words", "premise", "shot", "unlabelled"]
 
@@ -54,11 +53,6 @@ class ScoredInput:
         names = SupportInput.__dataclass_fields__
         given = {name: value for name, value in item.items() if name in names}
         return cls(SupportInput(**given), log_probs_of(item), np.array(item["token_counts"]))
-
-
-def log_probs_of(item: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The raw scores [L] in an item of a test row or of a support input."""
-    return np.array([-math.inf if score is None else score for score in item["scores"]], dtype=np.float64)
 
 
 class MissingScores(SftError):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sft.calibration.base import Adjusted, Needs, Scores, Support, calibration_registry
-from sft.inference.scores import log_softmax
+from sft.label_scores import log_softmax
 
 
 @calibration_registry.register("temperature")

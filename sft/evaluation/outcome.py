@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 class ClassificationOutcome:
     """References and predictions as indices into `labels`.
 
-    references: [N] int. predictions: [N] int, -1 where a generated answer named no label. probabilities: [N, L]
+    references: [N] int. predictions: [N] int, `INVALID` where a generated answer named no label. probabilities: [N, L]
     float, rows sum to 1, or None where the method gives none (classification by generation).
     """
 

@@ -19,9 +19,9 @@ from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
 from sft.inference.engines import Engine, EngineOptions, UnsupportedModelError, engine_registry
 from sft.inference.label_tree import IntArray, LabelTree, label_tree
-from sft.inference.scores import LabelScores
 from sft.inference.shards import Shards, key_of, parts
 from sft.inference.shared_prefixes import ScoringRow, common_length, scoring_row
+from sft.label_scores import LabelScores
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-INVALID = -1
+from sft.label_scores import INVALID
 
 
 def parse_label(text: str, verbalisations: Sequence[str]) -> int:

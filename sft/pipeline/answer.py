@@ -18,9 +18,9 @@ from sft.data.sampling import InContextExamples
 from sft.inference.generate import Generator
 from sft.inference.label_end import scored_end
 from sft.inference.label_scorer import LabelScorer
-from sft.inference.parse import INVALID, parse_label
-from sft.inference.scores import LabelScores
+from sft.inference.parse import parse_label
 from sft.inference.shards import Shards, key_of, parts
+from sft.label_scores import INVALID, LabelScores
 from sft.models.load import LoadedModel
 from sft.pipeline.answers import Answers
 from sft.pipeline.conclude import needs_of

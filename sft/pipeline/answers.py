@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.calibration.scored import ScoredInput
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sft.calibration.scored import RawSupport, ScoredInputs
 from sft.config.schema import InferenceConfig, MethodConfig
 from sft.data.example import Example, LabelSet
 from sft.errors import ModelError
-from sft.inference.scores import LabelScores, probabilities
+from sft.label_scores import LabelScores, probabilities
 
 
 class Conclusion(NamedTuple):

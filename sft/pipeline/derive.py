@@ -9,23 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from sft.calibration.base import Needs
 from sft.calibration.scored import MissingScores
 from sft.config.identity import canonical
 from sft.config.schema import ExperimentConfig
-from sft.errors import SftError
 from sft.evaluation.metrics import compute_metrics
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
-from sft.inference.parse import INVALID
+from sft.evaluation.stored_answers import stored_outcome
 from sft.pipeline.canonical import canonical_config, plan_id
 from sft.pipeline.conclude import needs_of
 from sft.pipeline.recalibrate import recalibrate
 from sft.pipeline.recording import RunLog, make_folder, now, recording
 from sft.pipeline.scored_runs import ScoredRun
 from sft.pipeline.slug import slug
-from sft.records import RECORD_FILE, RunRecord, read_items, write_items, write_record
+from sft.records import ITEMS_FILE, RECORD_FILE, RunRecord, read_items, write_items, write_record
 
 
 class AnswersKey(NamedTuple):
@@ -92,7 +88,7 @@ def _evaluate_again(
     """Other metrics of generated answers."""
     log, items = RunLog(), read_items(folder)
     with recording(log), log.stage("evaluation"):
-        outcome = _outcome(record, items)
+        outcome = stored_outcome(items, record, folder / ITEMS_FILE)
         results = compute_metrics(outcome, config.evaluation.metrics, config.evaluation.metric_args)
     log.finish()
     run_id = ScoredRun(folder, record).run_id_of(config)
@@ -115,20 +111,3 @@ def _evaluate_again(
     write_items(target, items)
     write_record(new, target)
     return new, target
-
-
-def _outcome(record: RunRecord, items: Sequence[dict[str, object]]) -> Outcome:
-    labels = record.data.get("labels")
-    predictions = [str(item["prediction"]) for item in items]
-    if labels is None:
-        references = [item["references"] for item in items]
-        if not all(isinstance(each, list) for each in references):
-            raise SftError(f"the items of {record.folder_name} hold no references", "run the experiment again")
-        return GenerationOutcome(references, predictions)  # type: ignore[arg-type]
-    number = {name: i for i, name in enumerate(labels)}
-    return ClassificationOutcome(
-        labels=tuple(labels),
-        references=np.array([number[str(item["reference"])] for item in items], dtype=np.int64),
-        predictions=np.array([number.get(text, INVALID) for text in predictions], dtype=np.int64),
-        probabilities=None,
-    )

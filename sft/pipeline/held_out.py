@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.data.example import Example
-from sft.inference.scores import log_softmax
+from sft.label_scores import log_softmax
 from sft.pipeline.answer import Answerer
 from sft.pipeline.folds import TrainedOnRest
 

@@ -11,7 +11,7 @@ from sft.calibration.scored import ScoredInput, ScoredInputs
 from sft.data.example import Example
 from sft.data.random_words import ROWS_READ
 from sft.inference.label_scorer import LabelScorer
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores
 from sft.pipeline.answers import Answers
 from sft.pipeline.conclude import conclude
 from sft.pipeline.prepare import Prepared

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sft.calibration.scored import ScoredInput, ScoredInputs, log_probs_of
+from sft.calibration.scored import ScoredInput, ScoredInputs
 from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.data.example import Example, LabelSet
 from sft.errors import SftError
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores, log_probs_of
 from sft.pipeline.canonical import canonical_config
 from sft.pipeline.conclude import needs_of
 from sft.records import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sft.errors import DataError, ModelError, PromptError, SftError
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores
 from sft.pipeline.endpoints import Run, evaluate, run_experiment, start
 from sft.pipeline.predict import predict
 from sft.pipeline.support import ALWAYS_STORED, support_prompts

@@ -16,7 +16,7 @@ from sft.calibration.temperature import TemperatureScaling
 from sft.config.schema import InferenceConfig, MethodConfig
 from sft.data.example import Example
 from sft.errors import ModelError
-from sft.inference.scores import LabelScores, probabilities
+from sft.label_scores import LabelScores, probabilities
 from sft.pipeline.conclude import conclude
 from tests.fakes import label_set
 from tests.unit.calibration.supports import support

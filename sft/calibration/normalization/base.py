@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sft.calibration.base import Needs, Scores
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores
 from sft.registry import Registry
 
 

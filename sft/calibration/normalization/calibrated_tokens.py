@@ -6,7 +6,7 @@ import numpy as np
 
 from sft.calibration.base import CONTENT_FREE, Needs, Scores
 from sft.calibration.normalization.base import Reference, normalization_registry
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores
 
 
 @normalization_registry.register("calibrated_tokens")

@@ -11,7 +11,7 @@ import numpy as np
 
 from sft.calibration.base import Needs, Scores
 from sft.calibration.normalization.base import Reference, normalization_registry
-from sft.inference.scores import LabelScores
+from sft.label_scores import LabelScores
 
 
 @normalization_registry.register("tokens")

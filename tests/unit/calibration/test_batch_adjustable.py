@@ -7,7 +7,7 @@ import pytest
 
 from sft.calibration.batch import BatchCalibration
 from sft.calibration.batch_adjustable import STRENGTHS, AdjustableBatchCalibration, best_strength
-from sft.inference.scores import log_softmax, probabilities
+from sft.label_scores import log_softmax, probabilities
 from tests.unit.calibration.supports import support
 
 # Mean log-odds of the test rows: 1.

@@ -10,7 +10,7 @@ import pytest
 
 from sft.calibration.batch import BatchCalibration
 from sft.errors import SftError
-from sft.inference.scores import probabilities
+from sft.label_scores import probabilities
 from sft.pipeline.checks import check_registered_names
 from tests.fakes import make_config
 from tests.unit.calibration.supports import support

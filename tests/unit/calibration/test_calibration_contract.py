@@ -12,7 +12,7 @@ import pytest
 
 from sft.calibration import Calibration, Needs, Support, calibration_registry
 from sft.config.schema import ExperimentConfig
-from sft.inference.scores import log_softmax, probabilities
+from sft.label_scores import log_softmax, probabilities
 from sft.pipeline.checks import check_registered_names
 from tests.fakes import make_config
 from tests.unit.calibration.supports import made_up

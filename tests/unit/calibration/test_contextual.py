@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sft.calibration.contextual import ContextualCalibration
-from sft.inference.scores import probabilities
+from sft.label_scores import probabilities
 from sft.pipeline.checks import check_registered_names
 from tests.fakes import make_config
 from tests.unit.calibration.supports import support

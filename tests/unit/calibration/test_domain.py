@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sft.calibration.domain import DomainContextCalibration
-from sft.inference.scores import probabilities
+from sft.label_scores import probabilities
 from tests.unit.calibration.supports import support
 
 TEST = np.array([[0.6, 0.3, 0.1], [0.1, 0.5, 0.4]])

@@ -8,7 +8,7 @@ import pytest
 from sft.calibration import Needs
 from sft.calibration.contextual import ContextualCalibration
 from sft.calibration.normalization import Normalization, Reference, normalization_registry
-from sft.inference.scores import LabelScores, probabilities
+from sft.label_scores import LabelScores, probabilities
 from sft.pipeline.checks import check_registered_names
 from tests.fakes import make_config
 from tests.unit.calibration.supports import support

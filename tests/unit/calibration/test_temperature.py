@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sft.calibration.temperature import TemperatureScaling, fit_temperature
-from sft.inference.scores import probabilities
+from sft.label_scores import probabilities
 from sft.pipeline.checks import check_registered_names
 from tests.fakes import make_config
 from tests.unit.calibration.supports import support

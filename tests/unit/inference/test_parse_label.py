@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sft.inference.parse import INVALID, parse_label
+from sft.inference.parse import parse_label
+from sft.label_scores import INVALID
 
 LABELS = ("card", "card lost", "C++", "Straße", "très bien", "正面", "not sure", "0", "10")
 

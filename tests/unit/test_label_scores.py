@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sft.inference.scores import log_softmax, probabilities
+from sft.label_scores import log_softmax, probabilities
 
 rows = st.lists(st.lists(st.floats(-700, 0), min_size=3, max_size=3), min_size=1, max_size=4)
 

@@ -1,11 +1,17 @@
-"""What label scoring returns."""
+"""Label scores: what scoring returns, what an item of a record holds, and what they become."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+INVALID = -1
+"""In the place of a label's index: an answer that names no label."""
 
 
 @dataclass(frozen=True)
@@ -32,3 +38,8 @@ def log_softmax(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:
     shifted = log_scores - log_scores.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
+
+
+def log_probs_of(item: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The raw scores [L] in an item of a test row or of a support input."""
+    return np.array([-math.inf if score is None else score for score in item["scores"]], dtype=np.float64)

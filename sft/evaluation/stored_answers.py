@@ -1,0 +1,47 @@
+"""The items of a finished run, in the form that metrics take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sft.errors import SftError
+from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
+from sft.label_scores import INVALID, log_probs_of, probabilities
+from sft.records import RunRecord
+
+
+def stored_outcome(items: Sequence[dict[str, Any]], record: RunRecord, path: Path) -> Outcome:
+    """items: of the record's test rows, from the file `path`, which errors name. Raises `SftError` for items that lack
+    something.
+    """
+    labels = record.data.get("labels")
+    try:
+        if labels is None:
+            return GenerationOutcome([item["references"] for item in items], [item["prediction"] for item in items])
+        number = {name: i for i, name in enumerate(labels)}
+        return ClassificationOutcome(
+            tuple(labels),
+            np.array([number[item["reference"]] for item in items], dtype=np.int64),
+            np.array([number.get(item["prediction"], INVALID) for item in items], dtype=np.int64),
+            _probabilities(items, record),
+        )
+    except KeyError as error:
+        raise SftError(
+            f"{path}: an item lacks {error}, or has it as a label that the record doesn't know",
+            "restore the file or run the experiment again",
+        ) from error
+
+
+def _probabilities(items: Sequence[dict[str, Any]], record: RunRecord) -> NDArray[np.float64] | None:
+    """[N, L]; from the scores, where nothing was done to them, because stored probabilities are rounded."""
+    if not items or "probabilities" not in items[0]:
+        return None
+    inference = record.inference
+    if inference.get("score_normalization") == "none" and inference.get("calibration", 0) is None:
+        return probabilities(np.array([log_probs_of(item) for item in items]))
+    return np.array([item["probabilities"] for item in items], dtype=np.float64)
