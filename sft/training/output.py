@@ -59,16 +59,19 @@ def save_trained(loaded: LoadedModel, folder: Path) -> None:
         for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):  # of an earlier training, and read before the model
             (folder / name).unlink(missing_ok=True)
     save_weights(loaded, folder)
-    loaded.tokenizer.save_pretrained(str(folder))
+    if hasattr(loaded.model, "peft_config"):
+        loaded.tokenizer.save_pretrained(str(folder))
 
 
 def save_weights(loaded: LoadedModel, folder: Path) -> None:
-    """The adapter, or the complete model where its own weights were trained.
+    """What it takes to have the trained model again: the adapter, or the complete model with its tokenizer where its
+    own weights were trained.
 
     A local base model is named by its absolute path, so that the folder works from any working directory.
     """
     if not hasattr(loaded.model, "peft_config"):
         loaded.model.save_pretrained(str(folder))
+        loaded.tokenizer.save_pretrained(str(folder))
         return
     # The vocabulary is never changed here, so the base's embeddings serve; PEFT would ask the hub to find that out.
     loaded.model.save_pretrained(str(folder), save_embedding_layers=False)
