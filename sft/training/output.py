@@ -55,12 +55,12 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def save_trained(loaded: LoadedModel, folder: Path) -> None:
     """What was trained, with tokenizer and chat template: what plain PEFT and transformers load."""
-    if not hasattr(loaded.model, "peft_config"):
+    if hasattr(loaded.model, "peft_config"):
+        loaded.tokenizer.save_pretrained(str(folder))
+    else:
         for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):  # of an earlier training, and read before the model
             (folder / name).unlink(missing_ok=True)
     save_weights(loaded, folder)
-    if hasattr(loaded.model, "peft_config"):
-        loaded.tokenizer.save_pretrained(str(folder))
 
 
 def save_weights(loaded: LoadedModel, folder: Path) -> None:
