@@ -9,6 +9,10 @@ from typing import Literal
 Question = Literal["above the best baseline", "below its largest"]
 
 
+def title_of(method: str, calibration: str | None) -> str:
+    return method if calibration is None else f"{method}, {calibration}"
+
+
 @dataclass(frozen=True)
 class CurvePoint:
     """A result over seeds at one number of labels.
@@ -39,7 +43,7 @@ class Series:
 
     @property
     def title(self) -> str:
-        return self.method if self.calibration is None else f"{self.method}, {self.calibration}"
+        return title_of(self.method, self.calibration)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sft.evaluation.statistics.holm import holm
 from sft.evaluation.statistics.interval import percentile_interval, two_sided_p
-from sft.reporting.curve_points import CurveTest, Question
+from sft.reporting.curve_points import CurveTest, Question, title_of
 from sft.reporting.curve_samples import ZERO, SampledCurve, SampledPoint
 
 _ALPHA = 0.05
@@ -35,10 +35,6 @@ def curves_of(points: Iterable[SampledPoint]) -> dict[tuple[str, str | None], li
             curve.append(bare[one.calibration])
         curve.append(one)
     return {key: sorted(curve, key=lambda one: one.point.labels) for key, curve in curves.items()}
-
-
-def title_of(method: str, calibration: str | None) -> str:
-    return method if calibration is None else f"{method}, {calibration}"
 
 
 def _with_baselines(curve: SampledCurve) -> list[Pair]:
