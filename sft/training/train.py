@@ -21,6 +21,7 @@ from sft.progress import shows_progress
 from sft.prompting.build import TrainingSequence
 from sft.prompting.labelled import IGNORED, LabelledIds
 from sft.stopping import saves_when_asked
+from sft.training.answer_rows import project_answers_only
 from sft.training.attach import AttachedAdapter, attach
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
@@ -106,6 +107,8 @@ def train_adapter(
         )
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise TrainingError(f"training.trainer_args: TRL refuses them: {error}") from error
+    if loaded.device.type != "cuda":  # there TRL does it itself, with Triton
+        project_answers_only(loaded.base_model)
     trainer.remove_callback(PrinterCallback)  # it prints the log to stdout, which is for results
     answer_tokens = _count_answer_tokens(trainer.train_dataset)
     expected = sum(len(s.ids) - max(1, s.n_prompt if answers_only else 0) for s in sequences)
