@@ -32,6 +32,6 @@ def spy_on_scoring(
 ) -> list[list[LabelPrompt]]:
     """The prompts of every call of the scorer from now on. change: what to do to the scores, in place."""
     calls: list[list[LabelPrompt]] = []
-    make: Any = Answerer._scorer
-    monkeypatch.setattr(Answerer, "_scorer", lambda self: _Spy(make(self), calls, change))
+    make: Any = Answerer.scorer
+    monkeypatch.setattr(Answerer, "scorer", lambda self: _Spy(make(self), calls, change))
     return calls

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet, TaskData
-from sft.data.labels import class_names_of, label_name, label_set
+from sft.data.outputs import output_registry
 from sft.data.splits import load_file, load_splits
 from sft.data.text import clean
 from sft.errors import DataError
@@ -34,13 +34,15 @@ def load_task(config: ExperimentConfig) -> TaskData:
                 f"dataset.path {config.dataset.path!r} has no split {name!r}; it has: {', '.join(splits)}",
                 "name the files train.* and test.*, or give dataset.path as a map from split to file",
             )
-    columns = [*config.prompting.input_columns, config.prompting.output_column]
+    outputs = output_registry[config.dataset.task_type]
+    columns = [*config.prompting.input_columns, *outputs.columns(config)]
     for name in ("train", "test"):
         check_columns(splits[name].column_names, columns, f"split {name!r} of {config.dataset.path!r}")
-    is_classification = config.dataset.task_type == "classification"
-    labels = label_set(config, splits["train"]) if is_classification else None
-    train = _examples(splits["train"], config, labels, "train")
-    test = _examples(splits["test"], config, labels, "test")
+    labels = outputs.labels(config, splits["train"])
+    train, test = (
+        outputs.examples(splits[name], _input_texts(splits[name], config.prompting.input_columns), config, labels, name)
+        for name in ("train", "test")
+    )
     if not test:
         raise DataError(f"split 'test' of {config.dataset.path!r} is empty")
     seen = {tuple(example.inputs.values()) for example in test}
@@ -79,44 +81,6 @@ def check_columns(present: Sequence[str], needed: Sequence[str], where: str) -> 
             raise DataError(
                 f"{where} has no column {column!r}; it has: {', '.join(present)}", unknown_name_fix(column, present)
             )
-
-
-def _examples(rows: Dataset, config: ExperimentConfig, labels: LabelSet | None, split: str) -> list[Example]:
-    column = config.prompting.output_column
-    inputs = _input_texts(rows, config.prompting.input_columns)
-    outputs = list(rows[column])
-    where = f"split {split!r}, column {column!r}"
-    if labels is None:
-        return [
-            Example(i, text, references=_references(out, i, where))
-            for i, (text, out) in enumerate(_zip(inputs, outputs))
-        ]
-    class_names = class_names_of(rows, column)
-    index = {name: i for i, name in enumerate(labels.names)}
-    examples = []
-    for i, (text, output) in enumerate(_zip(inputs, outputs)):
-        if output is None:
-            raise DataError(f"{where}, row {i}: the label is missing", "remove the row, or fill it in")
-        name = label_name(output, class_names)
-        if name not in index:
-            raise DataError(
-                f"{where}, row {i}: {name!r} is not among the labels ({', '.join(labels.names[:20])})",
-                "mend the row, or list all labels in dataset.labels",
-            )
-        examples.append(Example(i, text, label=index[name]))
-    return examples
-
-
-def _zip(inputs: Sequence[Mapping[str, str]], outputs: Sequence[Any]) -> Iterable[tuple[Mapping[str, str], Any]]:
-    return zip(inputs, outputs, strict=True)
-
-
-def _references(value: Any, row: int, where: str) -> tuple[str, ...]:
-    """The reference texts of a row: a text, or a list of equally good texts."""
-    values = value if isinstance(value, list) else [value]
-    if not values or any(item is None for item in values):
-        raise DataError(f"{where}, row {row}: the reference is missing", "remove the row, or fill it in")
-    return tuple(clean(item) for item in values)
 
 
 def _input_texts(rows: Dataset, columns: Sequence[str]) -> list[Mapping[str, str]]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sft.config.schema import TaskType
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,8 @@ class ClassificationOutcome:
     references: [N] int. predictions: [N] int, `INVALID` where a generated answer named no label. probabilities: [N, L]
     float, rows sum to 1, or None where the method gives none (classification by generation).
     """
+
+    task_type: ClassVar[TaskType] = "classification"
 
     labels: tuple[str, ...]
     references: NDArray[np.int64]
@@ -28,6 +33,8 @@ class GenerationOutcome:
 
     references: [N] non-empty lists. predictions: [N] texts.
     """
+
+    task_type: ClassVar[TaskType] = "generation"
 
     references: list[list[str]]
     predictions: list[str]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.evaluation.metrics.base import Metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, Outcome
+from sft.evaluation.outcome import Outcome
 from sft.evaluation.row_sums import ResultFunction, RowFunction, RowSums
 from sft.evaluation.statistics.bootstrap import ResampledRuns
 from sft.evaluation.statistics.design import Seeds
@@ -91,12 +91,11 @@ class _Resampled(NamedTuple):
 
 
 def _with_row_sums(outcome: Outcome, names: Sequence[str] | None) -> list[_Resampled]:
-    task_type = "classification" if isinstance(outcome, ClassificationOutcome) else "generation"
     return [
         _Resampled(metric, metric.row_sums)
         for metric in metric_registry.values()
         if metric.row_sums is not None
-        and metric.task_type == task_type
+        and metric.task_type == outcome.task_type
         and (metric.default if names is None else metric.name in names)
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,34 @@ def stored_outcome(items: Sequence[dict[str, Any]], record: RunRecord, path: Pat
     """items: of the record's test rows, from the file `path`, which errors name. Raises `SftError` for items that lack
     something.
     """
-    labels = record.data.get("labels")
     try:
-        if labels is None:
-            return GenerationOutcome([item["references"] for item in items], [item["prediction"] for item in items])
-        number = {name: i for i, name in enumerate(labels)}
-        return ClassificationOutcome(
-            tuple(labels),
-            np.array([number[item["reference"]] for item in items], dtype=np.int64),
-            np.array([number.get(item["prediction"], INVALID) for item in items], dtype=np.int64),
-            _probabilities(items, record),
-        )
+        return _READERS[record.config["dataset"]["task_type"]](items, record)
     except KeyError as error:
         raise SftError(
             f"{path}: an item lacks {error}, or has it as a label that the record doesn't know",
             "restore the file or run the experiment again",
         ) from error
+
+
+def _generation(items: Sequence[dict[str, Any]], record: RunRecord) -> Outcome:
+    return GenerationOutcome([item["references"] for item in items], [item["prediction"] for item in items])
+
+
+def _classification(items: Sequence[dict[str, Any]], record: RunRecord) -> Outcome:
+    labels = record.data["labels"]
+    number = {name: i for i, name in enumerate(labels)}
+    return ClassificationOutcome(
+        tuple(labels),
+        np.array([number[item["reference"]] for item in items], dtype=np.int64),
+        np.array([number.get(item["prediction"], INVALID) for item in items], dtype=np.int64),
+        _probabilities(items, record),
+    )
+
+
+_READERS: dict[str, Callable[[Sequence[dict[str, Any]], RunRecord], Outcome]] = {
+    "classification": _classification,
+    "generation": _generation,
+}
 
 
 def _probabilities(items: Sequence[dict[str, Any]], record: RunRecord) -> NDArray[np.float64] | None:

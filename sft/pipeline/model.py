@@ -13,7 +13,7 @@ from sft.models.source import ModelSource
 from sft.models.tokenizer import load_tokenizer
 from sft.pipeline.answer import Answerer
 from sft.pipeline.prepare import Prepared
-from sft.training.sequences import training_sequences
+from sft.pipeline.tasks import task_of
 from sft.training.train import TrainingSummary, train_adapter
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ def train_on_pool(
     adapter = prepared.config.adapter_spec
     assert adapter is not None
     virtual_tokens = method_of(adapter).virtual_tokens(adapter.args)
-    builder = Answerer(prepared, loaded).training_builder(args.max_length, virtual_tokens)
+    builder = Answerer(prepared, loaded).builder(args.max_length, virtual_tokens)
     shown = prepared.training_examples()
-    sequences = training_sequences(prepared.pool, shown, builder)
+    sequences = task_of(prepared.config).training_sequences(prepared, shown, builder)
     warning = builder.counts.warning(stage)
     if warning:
         logger.warning(warning)

@@ -23,7 +23,7 @@ from sft.evaluation.outcome import ClassificationOutcome
 from sft.pipeline.canonical import plan_id
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.conclude import conclude, needs_of, scores_shots
-from sft.pipeline.outcome import shown_probabilities
+from sft.pipeline.items import shown_probabilities
 from sft.pipeline.recording import RunLog, make_folder, now, recording
 from sft.pipeline.scored_runs import ScoredRun, StoredScores
 from sft.pipeline.slug import slug

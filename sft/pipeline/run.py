@@ -16,7 +16,6 @@ from sft.config.files import Stamps, input_stamps
 from sft.config.schema import ExperimentConfig
 from sft.environment import environment
 from sft.errors import ModelError
-from sft.evaluation.baselines import classification_baselines
 from sft.evaluation.metrics import compute_metrics
 from sft.inference.shards import ShardFolder
 from sft.models.load import LoadedModel
@@ -24,8 +23,8 @@ from sft.models.source import ModelSource, find_model
 from sft.peak_memory import PeakMemory
 from sft.pipeline.answer import Answerer
 from sft.pipeline.canonical import plan_id
+from sft.pipeline.items import items_of
 from sft.pipeline.model import train_on_pool
-from sft.pipeline.outcome import items_of, outcome_of
 from sft.pipeline.prepare import Prepared, prepare
 from sft.pipeline.recording import RunLog, make_folder, now, recording
 from sft.pipeline.select import Selected, Selecting, SelectionPlan, plan_selection, select_values
@@ -33,6 +32,7 @@ from sft.pipeline.session import Session
 from sft.pipeline.shots import ShotPlan, plan_shots, score_in_folds
 from sft.pipeline.slug import slug
 from sft.pipeline.support import ALWAYS_STORED
+from sft.pipeline.tasks import task_of
 from sft.pipeline.unfinished import Unfinished
 from sft.progress import hush_libraries
 from sft.records import ADAPTER_FOLDER, RunRecord, write_items, write_record, write_support
@@ -237,9 +237,9 @@ def _evaluate(
         plan = started.shots._replace(warnings=[*started.shots.warnings, *of_folds])
         answers.report["scored_shots"] = plan.report(prepared)
     with log.stage("evaluation"):
-        evaluation = config.evaluation
-        results = compute_metrics(outcome_of(prepared, answers), evaluation.metrics, evaluation.metric_args)
-        baselines = _baselines(prepared)
+        task, evaluation = task_of(config), config.evaluation
+        results = compute_metrics(task.outcome(prepared, answers), evaluation.metrics, evaluation.metric_args)
+        baselines = task.baselines(prepared)
     log.finish()
     write_items(started.folder, items_of(prepared, answers))
     if answers.support:
@@ -276,17 +276,3 @@ def _evaluate(
     write_record(record, started.folder)
     unfinished.remove()
     return Run(record, started.folder)
-
-
-def _baselines(prepared: Prepared) -> dict[str, dict[str, Any]]:
-    """What the same labels give without a language model."""
-    if prepared.labels is None:
-        return {}
-    return classification_baselines(
-        ["\n".join(example.inputs.values()) for example in prepared.pool],
-        [example.label for example in prepared.pool if example.label is not None],
-        ["\n".join(example.inputs.values()) for example in prepared.test],
-        [example.label for example in prepared.test if example.label is not None],
-        prepared.labels.names,
-        prepared.config.seed_for("train"),
-    )

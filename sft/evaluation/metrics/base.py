@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from sft.config.problems import problems_of
 from sft.config.schema import TaskType
 from sft.errors import ConfigError, DataError, Problem, SftError
-from sft.evaluation.outcome import ClassificationOutcome, Outcome
+from sft.evaluation.outcome import Outcome
 from sft.evaluation.row_sums import RowSums
 from sft.registry import Registry, unknown_name_fix
 
@@ -86,7 +86,7 @@ def compute_metrics(outcome: Outcome, names: Sequence[str] | None, arguments: Ma
     names: None means all defaults of the outcome's task type. Raises ConfigError for what `check_metrics` finds and
     DataError where there are no rows.
     """
-    task_type: TaskType = "classification" if isinstance(outcome, ClassificationOutcome) else "generation"
+    task_type = outcome.task_type
     problems = check_metrics(task_type, names, arguments)
     if problems:
         raise ConfigError("evaluation", problems)

@@ -19,7 +19,9 @@ PLAIN = {"score_normalization": "none", "calibration": None}
 
 
 def record(labels: list[str] | None, **inference: Any) -> RunRecord:
-    return RunRecord("0" * 12, "x", "completed", 1, {}, data={"labels": labels}, inference=inference)
+    task_type = "generation" if labels is None else "classification"
+    config = {"dataset": {"task_type": task_type}}
+    return RunRecord("0" * 12, "x", "completed", 1, config, data={"labels": labels}, inference=inference)
 
 
 def scored(reference: str, prediction: str, **more: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Answers beside references: in the form that metrics take, and as the items of a record."""
+"""The items of a record: what was asked, what is right and what was answered."""
 
 from __future__ import annotations
 
@@ -8,21 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
 from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
-
-
-def outcome_of(prepared: Prepared, answers: Answers) -> Outcome:
-    if prepared.labels is None:
-        return GenerationOutcome([list(example.references) for example in prepared.test], answers.texts)
-    assert answers.label_indices is not None
-    return ClassificationOutcome(
-        labels=prepared.labels.names,
-        references=np.array([example.label for example in prepared.test], dtype=np.int64),
-        predictions=answers.label_indices,
-        probabilities=answers.probabilities,
-    )
+from sft.pipeline.tasks import task_of
 
 
 def items_of(prepared: Prepared, answers: Answers) -> Iterator[dict[str, Any]]:
@@ -31,13 +19,10 @@ def items_of(prepared: Prepared, answers: Answers) -> Iterator[dict[str, Any]]:
     `scores` are the uncalibrated label log-probabilities in label order, so that calibrations can be tried without a
     model; `probabilities` are those that the metrics saw.
     """
+    task = task_of(prepared.config)
     for i, example in enumerate(prepared.test):
         item: dict[str, Any] = {"row": example.row, "inputs": dict(example.inputs)}
-        if prepared.labels is None:
-            item["references"] = list(example.references)
-        else:
-            assert example.label is not None
-            item["reference"] = prepared.labels.names[example.label]
+        item |= task.reference(prepared, example)
         item["prediction"] = answers.texts[i]
         if answers.generated is not None:
             item["generated"] = answers.generated[i]

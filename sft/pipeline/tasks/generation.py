@@ -1,0 +1,36 @@
+"""Answers in the model's own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sft.data.example import Example
+from sft.evaluation.outcome import GenerationOutcome, Outcome
+from sft.pipeline.answers import Answers
+from sft.pipeline.prepare import Prepared
+from sft.pipeline.tasks.base import Asked, Task, task_registry
+
+_DEFAULT_NEW_TOKENS = 256
+_REFERENCES_MEASURED = 1000
+
+
+class Generation(Task):
+    def answer(self, asked: Asked) -> Answers:
+        max_new_tokens = asked.answerer.max_new_tokens(lambda: _longest_reference(asked))
+        texts = asked.answerer.generate(asked, max_new_tokens)
+        return Answers(texts=texts, generated=texts, report={"method": "generate", "max_new_tokens": max_new_tokens})
+
+    def outcome(self, prepared: Prepared, answers: Answers) -> Outcome:
+        return GenerationOutcome([list(example.references) for example in prepared.test], answers.texts)
+
+    def reference(self, prepared: Prepared, example: Example) -> dict[str, Any]:
+        return {"references": list(example.references)}
+
+
+def _longest_reference(asked: Asked) -> int:
+    """Tokens of the longest of the training references."""
+    references = asked.answerer.prepared.data.train[:_REFERENCES_MEASURED]
+    return max((asked.builder.answer_length(example) for example in references), default=_DEFAULT_NEW_TOKENS)
+
+
+task_registry["generation"] = Generation()
