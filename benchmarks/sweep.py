@@ -204,7 +204,7 @@ def differing(folder: Path) -> list[str]:
     for where, record in find_records(folder / "processes"):
         there, same = ours[record.run_id]
         if record.results != same.results or read_items(where) != read_items(there):
-            found.append(str(record.name))
+            found.append(str(same.name))
     return found
 
 

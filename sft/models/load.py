@@ -20,6 +20,7 @@ from sft.config.schema import ModelConfig
 from sft.errors import MissingPackageError, ModelError, SftError
 from sft.models.quantization import Quantization, find_quantization
 from sft.models.quantized import parameter_count
+from sft.models.quantized.trial import check_forward
 from sft.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
         raise ModelError(f"can't load the model {source.base!r}: {type(said).__name__}: {said}", fix) from error
     if quantization is not None:
         quantization.kind.guard(model, quantization.asked)
+        check_forward(model)
     keep_soft_capping(model)
     if source.adapter is not None:
         model = put_adapter(model, source)

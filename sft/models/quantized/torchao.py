@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
 
 from sft.errors import SftError
 from sft.models.quantized.base import QuantizedKind, Settings, quantized_registry
+
+logger = logging.getLogger(__name__)
 
 _WIDTH = 1024  # a multiple of every block and group
 
@@ -35,15 +38,36 @@ class TorchAo(QuantizedKind):
             return error
         return None
 
+    def guard(self, model: Any, asked: Settings) -> None:
+        """Say that activations are rounded, which no dequantised weight shows."""
+        names = {_type_name(asked.get("quant_type")), _type_name(_stored_type(model))}
+        for name in sorted(name for name in names if name and "Activation" in name):
+            logger.warning(
+                "%s rounds what goes into every layer too: scores are further from those of full precision than the "
+                "weights are",
+                name,
+            )
+
     def describe(self, settings: Settings, layer: Any) -> dict[str, Any]:
-        quant_type = settings.get("quant_type")
-        if isinstance(quant_type, dict):
-            quant_type = quant_type.get("default", quant_type).get("_type")
+        quant_type = _type_name(settings.get("quant_type"))
         weight = getattr(layer, "weight", None)
         values = getattr(weight, "qdata", None)
         bits = None if values is None else getattr(weight, "target_dtype", values.dtype).itemsize * 8
         block = getattr(weight, "block_size", None)
         return {"bits": bits, "type": quant_type, "group_size": None if block is None else int(block[-1])}
+
+
+def _stored_type(model: Any) -> Any:
+    """What the checkpoint says, or what was made when loading."""
+    config = getattr(getattr(model, "config", None), "quantization_config", None)
+    return getattr(config, "quant_type", None)
+
+
+def _type_name(quant_type: Any) -> str | None:
+    """Of torchao's config, from its name, its JSON form, or itself."""
+    if isinstance(quant_type, dict):
+        quant_type = quant_type.get("default", quant_type).get("_type")
+    return quant_type if isinstance(quant_type, str) or quant_type is None else type(quant_type).__name__
 
 
 def _torchao_config(value: Any) -> Any:

@@ -121,7 +121,9 @@ def test_lora_gradients_after_an_evaluation_are_those_of_the_dequantised_model(
     have, want = gradients(loaded), gradients(reference)
     assert have.keys() == want.keys()
     distance = sum((have[name] - want[name]).pow(2).sum() for name in want).sqrt()
-    assert distance / sum(value.pow(2).sum() for value in want.values()).sqrt() < 0.1
+    assert distance / sum(value.pow(2).sum() for value in want.values()).sqrt() < (
+        0.1 if loaded.device.type == "cuda" else 0.05
+    )
 
 
 @on_a_cpu  # where sums of one row depend on the batch, so that there is a measure
