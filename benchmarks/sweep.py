@@ -182,7 +182,7 @@ def run_one_by_one(configs: list[NamedConfig], folder: Path) -> None:
         path = folder / "one.json"
         path.write_text(config.model_dump_json(), encoding="utf-8")
         command = [sys.executable, "-m", "sft.cli", "run-experiment", str(path), "--results-path"]
-        subprocess.run([*command, str(folder / "processes")], check=True, capture_output=True)
+        subprocess.run([*command, str(folder / "processes" / str(number))], check=True, capture_output=True)
         print(f"{number}/{len(configs)} {name} alone", file=sys.stderr)
 
 
@@ -198,11 +198,18 @@ def second_invocation(configs: list[NamedConfig], folder: Path) -> float:
 
 
 def differing(folder: Path) -> list[str]:
-    """The runs whose results or scores aren't the same in both sweeps, to the last bit."""
+    """The runs whose results or scores aren't the same in both sweeps, to the last bit.
+
+    Of the zero-shot configs, which are one run, the one that the sweep took: the others score other random words beside
+    the rows, and so in other batches, which shows in the last bits.
+    """
     ours = {record.run_id: (where, record) for where, record in find_records(folder / "workers")}
+    peers = folder / "processes"
     found = []
-    for where, record in find_records(folder / "processes"):
+    for where, record in (each for results in (peers, *peers.iterdir()) for each in find_records(results)):
         there, same = ours[record.run_id]
+        if record.seed != same.seed:
+            continue
         if record.results != same.results or read_items(where) != read_items(there):
             found.append(str(same.name))
     return found
