@@ -8,6 +8,7 @@ what it can.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import logging
@@ -18,7 +19,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from sft.experiments.execute import Executor
 from sft.experiments.logs import log_path
@@ -28,6 +29,7 @@ from sft.plugins import import_modules, load_entry_points
 from sft.stopping import install
 
 _SECONDS_TO_SAVE = 60.0
+_SECONDS_TO_LEAVE = 10.0
 
 
 def main() -> int:
@@ -108,8 +110,25 @@ def _redirect(log: Path) -> None:
     os.close(descriptor)
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process without taking the interpreter and its libraries apart, for which the end of a sweep would wait.
+
+    What asked to be called at the end, as trackers do, is called, and has some time.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    late = threading.Timer(_SECONDS_TO_LEAVE, os._exit, [code])
+    late.daemon = True
+    late.start()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        code = main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    _leave(code)
