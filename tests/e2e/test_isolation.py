@@ -35,11 +35,7 @@ from tests.unit.adapters.adapter_arguments import SMALL
 
 NF4 = {"config_class": "BitsAndBytesConfig", "args": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}}
 ORDER = 0  # of the shuffle
-UNDER_PROCESS_ISOLATION = {
-    *("lora", "adalora", "prefix_tuning", "full"),
-    *("init pissa", "init lora_ga", "init umap"),
-    *("zero-shot", "sampled", "temperature over folds", "nf4"),
-}
+UNDER_PROCESS_ISOLATION = {"lora", "full", "init pissa", "init umap", "temperature over folds", "nf4"}
 _NEEDS = {"umap": "umap", "loftq": "bitsandbytes"}
 _OF_THE_COURSE = {"timings", "environment", "resources", "started_at", "finished_at"}
 _OF_THE_CLOCK = ("seconds", "_runtime", "_per_second")
