@@ -15,7 +15,7 @@ from sft.calibration.scored import ScoredInput
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
 from sft.data.sampling import InContextExamples
-from sft.inference.generate import Generator
+from sft.inference.generation.generator import Generator
 from sft.inference.label_end import scored_end
 from sft.inference.label_scorer import LabelScorer
 from sft.inference.parse import parse_label

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
+from transformers import LogitsProcessorList
 
 from sft.errors import SftError
 from sft.inference.batching import run_in_batches
+from sft.inference.generation.constraint import Constraint
 from sft.models.load import LoadedModel
 from sft.prompting.format import PromptFormat
 
@@ -49,15 +51,18 @@ class Generator:
         self._separator = prompt_format.separator if ends_at_separator else None
         self._config = self._generation_config(arguments, prompt_format.eot_id, max_new_tokens)
 
-    def generate(self, prompts: Sequence[list[int]], seed: int) -> list[str]:
-        """One text per prompt, in order, without special tokens and surrounding white space."""
+    def generate(self, prompts: Sequence[list[int]], seed: int, *, constraint: Constraint | None = None) -> list[str]:
+        """One text per prompt, in order, without special tokens and surrounding white space.
+
+        constraint: what the texts may be, None for whatever the model says.
+        """
         answers = [""] * len(prompts)
         # `generate` fills what a given config leaves open from the model's own, so the model's own is replaced.
         base = self._loaded.base_model
         before, base.generation_config = base.generation_config, self._config
 
         def run(batch: Sequence[_Prompt]) -> None:
-            for prompt, answer in zip(batch, self._generate_batch([p.ids for p in batch]), strict=True):
+            for prompt, answer in zip(batch, self._generate_batch([p.ids for p in batch], constraint), strict=True):
                 answers[prompt.row] = answer
 
         try:
@@ -81,7 +86,7 @@ class Generator:
         return answers
 
     @torch.inference_mode()
-    def _generate_batch(self, prompts: Sequence[list[int]]) -> list[str]:
+    def _generate_batch(self, prompts: Sequence[list[int]], constraint: Constraint | None) -> list[str]:
         device = self._loaded.device
         tokenizer: Any = self._loaded.tokenizer
         width = max(map(len, prompts))
@@ -90,12 +95,16 @@ class Generator:
         for i, prompt in enumerate(prompts):
             ids[i, width - len(prompt) :] = torch.tensor(prompt)
             mask[i, width - len(prompt) :] = 1
+        processors = [] if constraint is None else [constraint.processor(len(prompts), self._config.max_new_tokens)]
         with warnings.catch_warnings():
             # PEFT drops the positions that `generate` makes for prompts after an adapter's own vectors; without
             # padding, the model counts the right ones.
             warnings.filterwarnings("ignore", message="Position ids are not supported for parameter efficient tuning")
             outputs = self._loaded.model.generate(
-                input_ids=ids.to(device), attention_mask=mask.to(device), tokenizer=tokenizer
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                tokenizer=tokenizer,
+                logits_processor=LogitsProcessorList(processors),
             )
         return [self._text(output[width:].tolist()) for output in outputs]
 
