@@ -1,30 +1,24 @@
-"""Generated answers: `generate` on rows sorted by length, left-padded, decoded without the prompt."""
+"""Generated answers: prompts in, texts out, whichever way they are decoded."""
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
-
-import torch
-from transformers import LogitsProcessorList
+from typing import Any, Literal
 
 from sft.errors import SftError
-from sft.inference.batching import run_in_batches
+from sft.inference.batching import BatchSize
+from sft.inference.generation.answer_text import AnswerText
+from sft.inference.generation.choose import DecoderChoice, choose_decoder
 from sft.inference.generation.constraint import Constraint
+from sft.inference.generation.decoders import DecoderOptions, Prompt, decoder_registry
+from sft.inference.generation.finished_rows import FinishedRows
+from sft.inference.generation.settings import Decoding, generation_config, refused
+from sft.inference.shards import key_of
+from sft.inference.unsupported import UnsupportedModelError
 from sft.models.load import LoadedModel
 from sft.prompting.format import PromptFormat
 
-logger = logging.getLogger(__name__)
-
-# transformers refuses whole numbers here, and JSONNET writes 2.0 as 2.
-_FLOATS = ("temperature", "repetition_penalty", "encoder_repetition_penalty")
-
-
-class _Prompt(NamedTuple):
-    row: int
-    ids: list[int]
+DecoderName = Literal["auto", "continuous", "static"]
 
 
 class Generator:
@@ -33,7 +27,7 @@ class Generator:
     Greedy unless `arguments` (of transformers' `GenerationConfig`) says otherwise: what a checkpoint's own
     generation config suggests (sampling, penalties) is not used, so that runs compare. An answer ends at the
     end-of-turn, at any EOS that the model's own generation config names, and, in the plain format after in-context
-    examples, where the next example would begin.
+    examples, where the next example would begin. decoder: `auto` for the fastest that serves.
     """
 
     def __init__(
@@ -44,107 +38,60 @@ class Generator:
         *,
         max_new_tokens: int,
         ends_at_separator: bool,
-        batch_size: int | Literal["auto"],
+        batch_size: BatchSize,
+        decoder: DecoderName = "auto",
     ) -> None:
         self._loaded = loaded
-        self._batch_size: int | Literal["auto"] = batch_size
-        self._separator = prompt_format.separator if ends_at_separator else None
-        self._config = self._generation_config(arguments, prompt_format.eot_id, max_new_tokens)
+        self._batch_size: BatchSize = batch_size
+        self._wanted: DecoderName = decoder
+        config = generation_config(loaded, arguments, prompt_format.eot_id, max_new_tokens)
+        self._decoding = Decoding(config, prompt_format.separator if ends_at_separator else None)
+        self._text = AnswerText(loaded, self._decoding)
+        self._choice: DecoderChoice | None = None
 
-    def generate(self, prompts: Sequence[list[int]], seed: int, *, constraint: Constraint | None = None) -> list[str]:
+    def generate(
+        self,
+        prompts: Sequence[list[int]],
+        seed: int,
+        *,
+        constraint: Constraint | None = None,
+        finished: FinishedRows | None = None,
+    ) -> list[str]:
         """One text per prompt, in order, without special tokens and surrounding white space.
 
-        constraint: what the texts may be, None for whatever the model says.
+        seed: of sampling; a row's draws depend on it and on the row's number alone. constraint: what the texts may be,
+        None for whatever the model says. finished: where a row's text is kept as soon as it has ended; those that are
+        there aren't generated again.
         """
-        answers = [""] * len(prompts)
-        # `generate` fills what a given config leaves open from the model's own, so the model's own is replaced.
-        base = self._loaded.base_model
-        before, base.generation_config = base.generation_config, self._config
+        limit = self._decoding.max_new_tokens
+        keys = [key_of(seed, limit, row, *ids) for row, ids in enumerate(prompts)]
+        texts = [None if finished is None else finished.get(key) for key in keys]
+        waiting = [Prompt(row, ids, limit) for row, ids in enumerate(prompts) if texts[row] is None]
 
-        def run(batch: Sequence[_Prompt]) -> None:
-            for prompt, answer in zip(batch, self._generate_batch([p.ids for p in batch], constraint), strict=True):
-                answers[prompt.row] = answer
+        def done(row: int, ids: list[int]) -> None:
+            texts[row] = text = self._text(ids)
+            if finished is not None:
+                finished.put(keys[row], text)
 
+        if waiting:
+            try:
+                self._choice = self._chosen(waiting, constraint)
+                self._choice.decoder(waiting, seed, done)
+            except (TypeError, ValueError) as error:  # some values are checked where they are used
+                raise refused(error) from error
+        assert all(text is not None for text in texts), "a decoder left rows out"
+        return [text or "" for text in texts]
+
+    def report(self) -> dict[str, Any]:
+        """Which decoder generated the last rows, and why; nothing where all were there."""
+        return {} if self._choice is None else self._choice.report()
+
+    def _chosen(self, prompts: Sequence[Prompt], constraint: Constraint | None) -> DecoderChoice:
+        options = DecoderOptions(self._batch_size, constraint)
+        if self._wanted == "auto":
+            return choose_decoder(self._loaded, self._decoding, options, prompts)
         try:
-            # Sampling draws from the global generators, which are as before afterwards.
-            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-                torch.manual_seed(seed)
-                run_in_batches(
-                    [_Prompt(row, ids) for row, ids in enumerate(prompts)],
-                    lambda prompt: len(prompt.ids) + self._config.max_new_tokens,
-                    run,
-                    batch_size=self._batch_size,
-                    device=self._loaded.device,
-                    description="generating answers",
-                    # Padding between an adapter's own vectors and the prompt shifts the prompt's positions (PEFT 0.21).
-                    unpadded=self._loaded.virtual_tokens > 0,
-                )
-        except (TypeError, ValueError) as error:  # some values are checked where they are used
-            raise _refused(error) from error
-        finally:
-            base.generation_config = before
-        return answers
-
-    @torch.inference_mode()
-    def _generate_batch(self, prompts: Sequence[list[int]], constraint: Constraint | None) -> list[str]:
-        device = self._loaded.device
-        tokenizer: Any = self._loaded.tokenizer
-        width = max(map(len, prompts))
-        ids = torch.full((len(prompts), width), tokenizer.pad_token_id)
-        mask = torch.zeros((len(prompts), width), dtype=torch.long)
-        for i, prompt in enumerate(prompts):
-            ids[i, width - len(prompt) :] = torch.tensor(prompt)
-            mask[i, width - len(prompt) :] = 1
-        processors = [] if constraint is None else [constraint.processor(len(prompts), self._config.max_new_tokens)]
-        with warnings.catch_warnings():
-            # PEFT drops the positions that `generate` makes for prompts after an adapter's own vectors; without
-            # padding, the model counts the right ones.
-            warnings.filterwarnings("ignore", message="Position ids are not supported for parameter efficient tuning")
-            outputs = self._loaded.model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
-                tokenizer=tokenizer,
-                logits_processor=LogitsProcessorList(processors),
-            )
-        return [self._text(output[width:].tolist()) for output in outputs]
-
-    def _text(self, ids: list[int]) -> str:
-        ends = set(self._config.eos_token_id)
-        end = next((i for i, token in enumerate(ids) if token in ends), len(ids))
-        tokenizer: Any = self._loaded.tokenizer
-        text: str = tokenizer.decode(ids[:end], skip_special_tokens=True)
-        if self._separator is not None:
-            text = text.lstrip().partition(self._separator)[0]
-        for stop in self._stop_strings():
-            text = text.partition(stop)[0]
-        return text.strip()
-
-    def _stop_strings(self) -> list[str]:
-        stop = self._config.stop_strings
-        return [stop] if isinstance(stop, str) else list(stop or [])
-
-    def _generation_config(self, arguments: dict[str, Any], eot_id: int, max_new_tokens: int) -> Any:
-        from transformers import GenerationConfig
-
-        tokenizer: Any = self._loaded.tokenizer
-        own = self._loaded.base_model.generation_config
-        ends = own.eos_token_id if own is not None else None
-        ends = ends if isinstance(ends, list) else [ends]
-        eos = dict.fromkeys(token for token in (eot_id, tokenizer.eos_token_id, *ends) if token is not None)
-        settings = {"do_sample": False, "max_new_tokens": max_new_tokens, **arguments}
-        settings |= {name: float(settings[name]) for name in _FLOATS if isinstance(settings.get(name), int)}
-        try:
-            config = GenerationConfig(
-                **settings,
-                eos_token_id=list(eos),
-                pad_token_id=tokenizer.pad_token_id,
-                bos_token_id=tokenizer.bos_token_id,
-            )
-            config.validate()
-        except (TypeError, ValueError) as error:
-            raise _refused(error) from error
-        return config
-
-
-def _refused(error: Exception) -> SftError:
-    return SftError(f"inference.generation_args: transformers refuses them: {error}")
+            decoder = decoder_registry[self._wanted](self._loaded, self._decoding, options)
+        except UnsupportedModelError as error:
+            raise SftError(f"inference.decoder {self._wanted!r} can't be used: {error}", "use 'auto'") from error
+        return DecoderChoice(self._wanted, decoder, "the config says so")
