@@ -4,13 +4,15 @@
     python benchmarks/generation.py --assets ../shared --shapes 0.5b 7b     # one GPU, random weights
 
 Prompts are questions of sciq after their passages (`questions`), or the same after four of them with their answers
-(`in_context`, which all prompts then share). Every row ends after as many tokens as `output_lengths.json` says, whatever
-the model says, in all ways alike. Decoding is greedy. The ways, all in one run and on the same prompts:
+(`in_context`, which all prompts then share). Every row ends after as many tokens as `output_lengths.json` says,
+whatever the model says, in all ways alike. Decoding is greedy. The ways, all in one run and on the same prompts:
 
-- `padded`: transformers' `generate` on left-padded batches in arrival order, the best of several batch sizes
+- `chosen`: the decoder that is chosen, the choosing (a trial on two prompts) included; the median of three runs after
+  one to warm up
+- `padded`: transformers' `generate` on left-padded batches in arrival order; batch sizes are tried in ascending order
+  until one is slower than the one before
 - `sorted`: the static decoder, batches of prompts sorted by length, likewise
 - `generate_batch`: transformers' continuous batching
-- `continuous`: the continuous decoder, in the median of three runs after one to warm up
 
 On a GPU weights have Qwen2.5's shapes and are drawn at random (speed doesn't depend on them), with the 8 k-token
 tokenizer of the quickstart and a head of 152 064 tokens.
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import statistics
 import threading
 import time
@@ -35,6 +38,7 @@ from timing import device, free_memory, timed
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from sft.environment import environment
+from sft.inference.generation.choose import choose_decoder
 from sft.inference.generation.decoders import DecoderOptions, Prompt, decoder_registry
 from sft.inference.generation.settings import Decoding
 from sft.models.load import LoadedModel
@@ -55,15 +59,17 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, help="batch sizes of the peers, of which the best counts")
     parser.add_argument("--skip", nargs="+", default=[], help="ways that are not measured")
     parser.add_argument("--seconds", type=float, default=120.0, help="generate_batch is given up after so long")
-    parser.add_argument("--profile", action="store_true", help="say where the continuous decoder's time goes on a GPU")
+    parser.add_argument("--profile", action="store_true", help="say where the chosen decoder's time goes on a GPU")
+    parser.add_argument("--append", action="store_true", help="keep what the file of results holds of other models")
     parser.add_argument("--commit", help="what to sign with where there is no git")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
+    logging.getLogger("transformers").setLevel(logging.ERROR)  # that the EOS is none
     models: dict[str, Callable[[], LoadedModel]] = {
         name: lambda name=name: random_model(SHAPES[name]) for name in arguments.shapes or ()
     }
     models = models or {"base-31m": lambda: pretrained_model(arguments.assets / "models/base-31m")}
-    results: list[dict[str, Any]] = []
+    results = kept_results(arguments.out) if arguments.append else []
     for model_name, make in models.items():
         loaded = make()
         for job in arguments.jobs:
@@ -166,6 +172,9 @@ def best_of_sizes(run: Callable[[int], Answers], prompts: Sequence[Prompt], argu
             seconds[size] = None
         free_memory()
         say(f"  {size} rows: {seconds[size]}")
+        known = [value for value in seconds.values() if value is not None]
+        if seconds[size] is None or seconds[size] > min(known):
+            break
     fastest = min((value, size) for size, value in seconds.items() if value is not None)
     return {**speed(prompts, fastest[0]), "batch_size": fastest[1], "seconds_by_batch_size": seconds, **hashed(answers)}
 
@@ -204,7 +213,7 @@ def measure_generate_batch(loaded: LoadedModel, prompts: Sequence[Prompt], argum
             elif found is None and not manager.is_running():
                 return {"error": "its thread ended"}
         seconds = time.perf_counter() - started
-    except Exception as error:  # a peer that fails is a result
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # a peer that fails is a result
         return {"error": f"{type(error).__name__}: {error}"}
     finally:
         threading.Thread(target=lambda: manager.stop(block=True, timeout=5), daemon=True).start()
@@ -214,14 +223,22 @@ def measure_generate_batch(loaded: LoadedModel, prompts: Sequence[Prompt], argum
     return {**speed(prompts, seconds), **hashed(answers)}
 
 
-def measure_continuous(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
+def measure_chosen(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
     answers: Answers = {}
-    first = timed(lambda: answers.update(decoded(loaded, prompts, "continuous", "auto")))
+    reports = []
+
+    def run() -> None:
+        choice = choose_decoder(loaded, decoding(loaded), DecoderOptions(), prompts)
+        reports.append(choice.report())
+        choice.decoder(prompts, 0, lambda number, ids: answers.update({number: ids}))
+
+    first = timed(run)
     assert all(len(answers[prompt.number]) == prompt.limit for prompt in prompts)
-    times = [timed(lambda: decoded(loaded, prompts, "continuous", "auto")) for _ in range(REPEATS)]
+    times = [timed(run) for _ in range(REPEATS)]
     result = {**speed(prompts, statistics.median(times)), "seconds_each": times, "seconds_of_first_run": first}
+    result["report"] = reports[-1]
     if arguments.profile:
-        result["profile"] = profile(lambda: decoded(loaded, prompts, "continuous", "auto"))
+        result["profile"] = profile(run)
     return result | hashed(answers)
 
 
@@ -241,7 +258,7 @@ def profile(work: Callable[[], Any]) -> list[dict[str, Any]]:
 
 
 WAYS = {
-    "continuous": measure_continuous,
+    "chosen": measure_chosen,
     "padded": measure_padded,
     "sorted": measure_sorted,
     "generate_batch": measure_generate_batch,
@@ -258,31 +275,38 @@ def hashed(answers: Answers) -> dict[str, Any]:
     return {"answers": [hash(tuple(answers[number])) for number in sorted(answers)]}
 
 
+def results_file(out: Path) -> Path:
+    return out / f"generation_{'gpu' if torch.cuda.is_available() else 'cpu'}.json"
+
+
+def kept_results(out: Path) -> list[dict[str, Any]]:
+    return list(json.loads(results_file(out).read_text())["results"]) if results_file(out).exists() else []
+
+
 def write(results: Sequence[dict[str, Any]], out: Path, signed: str) -> str:
     """After every way, so that what is measured isn't lost. Returns the table."""
     shown = []
     for result in results:
         ways = {name: dict(result[name]) for name in WAYS if name in result}
-        reference = ways.get("continuous", {}).get("answers")
+        reference = ways.get("chosen", {}).get("answers")
         for way in ways.values():
             answers = way.pop("answers", None)
             if answers is not None and reference is not None:
-                way["rows_as_continuous"] = sum(a == b for a, b in zip(answers, reference, strict=True))
-            if "seconds" in way and "seconds" in ways.get("continuous", {}):
-                way["continuous_is_faster_by"] = way["seconds"] / ways["continuous"]["seconds"]
+                way["rows_as_chosen"] = sum(a == b for a, b in zip(answers, reference, strict=True))
+            if "seconds" in way and "seconds" in ways.get("chosen", {}):
+                way["chosen_is_faster_by"] = way["seconds"] / ways["chosen"]["seconds"]
         shown.append(result | ways)
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     report = {"results": shown, "environment": environment(), "card": card, "commit": signed}
     out.mkdir(exist_ok=True, parents=True)
-    name = f"generation_{'gpu' if torch.cuda.is_available() else 'cpu'}"
-    (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / f"{name}.md").write_text(table(report))
+    results_file(out).write_text(json.dumps(report, indent=2) + "\n")
+    results_file(out).with_suffix(".md").write_text(table(report))
     return table(report)
 
 
 def table(report: dict[str, Any]) -> str:
     lines = [
-        "| model | job | way | batch size | seconds | tokens/s | continuous is faster by | rows alike |",
+        "| model | job | way | batch size | seconds | tokens/s | chosen is faster by | rows alike |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for result in report["results"]:
@@ -291,7 +315,7 @@ def table(report: dict[str, Any]) -> str:
             if "seconds" in way:
                 cells = [result["model"], result["job"], name, str(way.get("batch_size", "auto"))]
                 cells += [f"{way['seconds']:.2f}", f"{way['tokens_per_second']:.0f}"]
-                cells += [f"{way.get('continuous_is_faster_by', 1):.2f}", str(way.get("rows_as_continuous", ""))]
+                cells += [f"{way.get('chosen_is_faster_by', 1):.2f}", str(way.get("rows_as_chosen", ""))]
                 lines.append("| " + " | ".join(cells) + " |")
             elif "error" in way:
                 lines.append(f"| {result['model']} | {result['job']} | {name} | | {way['error']} | | | |")
