@@ -9,8 +9,8 @@ whatever the model says, in all ways alike. Decoding is greedy. The ways, all in
 
 - `chosen`: the decoder that is chosen, the choosing (a trial on two prompts) included; the median of three runs after
   one to warm up
-- `padded`: transformers' `generate` on left-padded batches in arrival order; batch sizes are tried in ascending order
-  until one is slower than the one before
+- `padded`: transformers' `generate` on left-padded batches in arrival order, with the best of several batch sizes; one
+  that takes longer than the best so far is given up (null where it was, or where memory ran out)
 - `sorted`: the static decoder, batches of prompts sorted by length, likewise
 - `generate_batch`: transformers' continuous batching
 
@@ -43,8 +43,7 @@ from sft.inference.generation.decoders import DecoderOptions, Prompt, decoder_re
 from sft.inference.generation.settings import Decoding
 from sft.models.load import LoadedModel
 
-REPEATS = 3
-SIZES = {"cuda": [128, 256, 512], "cpu": [16, 64]}
+SIZES = {"cuda": [512, 256, 128], "cpu": [16, 32, 64]}
 NEVER = -1  # an EOS that no model says
 EXAMPLES = 4
 Answers = dict[int, list[int]]
@@ -58,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=512, help="at most so many rows")
     parser.add_argument("--sizes", nargs="+", type=int, help="batch sizes of the peers, of which the best counts")
     parser.add_argument("--skip", nargs="+", default=[], help="ways that are not measured")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of the chosen decoder after the first")
     parser.add_argument("--seconds", type=float, default=120.0, help="generate_batch is given up after so long")
     parser.add_argument("--profile", action="store_true", help="say where the chosen decoder's time goes on a GPU")
     parser.add_argument("--append", action="store_true", help="keep what the file of results holds of other models")
@@ -162,30 +162,44 @@ def decoded(loaded: LoadedModel, prompts: Sequence[Prompt], name: str, size: Any
     return answers
 
 
-def best_of_sizes(run: Callable[[int], Answers], prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
+class TooSlowError(Exception):
+    """Another batch size was faster."""
+
+
+def best_of_sizes(
+    loaded: LoadedModel, run: Callable[[int], Answers], prompts: Sequence[Prompt], arguments: Any
+) -> dict[str, Any]:
     seconds: dict[int, float | None] = {}
     answers: Answers = {}
     for size in arguments.sizes or SIZES[device()]:
+        best = min((value for value in seconds.values() if value is not None), default=float("inf"))
+        deadline = time.perf_counter() + best
+
+        def check(*_: Any, deadline: float = deadline) -> None:
+            if time.perf_counter() > deadline:
+                raise TooSlowError
+
+        hook = loaded.model.register_forward_pre_hook(check)
         try:
             seconds[size] = timed(lambda size=size: answers.update(run(size)))
-        except torch.cuda.OutOfMemoryError:
+        except (torch.cuda.OutOfMemoryError, TooSlowError) as error:
             seconds[size] = None
+            say(f"  {size} rows: {type(error).__name__}")
+        finally:
+            hook.remove()
         free_memory()
         say(f"  {size} rows: {seconds[size]}")
-        known = [value for value in seconds.values() if value is not None]
-        if seconds[size] is None or seconds[size] > min(known):
-            break
     fastest = min((value, size) for size, value in seconds.items() if value is not None)
     return {**speed(prompts, fastest[0]), "batch_size": fastest[1], "seconds_by_batch_size": seconds, **hashed(answers)}
 
 
 def measure_padded(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
     padded_batch(loaded, [prompt._replace(limit=3) for prompt in prompts[:8]])
-    return best_of_sizes(lambda size: padded(loaded, prompts, size), prompts, arguments)
+    return best_of_sizes(loaded, lambda size: padded(loaded, prompts, size), prompts, arguments)
 
 
 def measure_sorted(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
-    return best_of_sizes(lambda size: decoded(loaded, prompts, "static", size), prompts, arguments)
+    return best_of_sizes(loaded, lambda size: decoded(loaded, prompts, "static", size), prompts, arguments)
 
 
 def measure_generate_batch(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
@@ -234,7 +248,7 @@ def measure_chosen(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: An
 
     first = timed(run)
     assert all(len(answers[prompt.number]) == prompt.limit for prompt in prompts)
-    times = [timed(run) for _ in range(REPEATS)]
+    times = [timed(run) for _ in range(arguments.repeats)]
     result = {**speed(prompts, statistics.median(times)), "seconds_each": times, "seconds_of_first_run": first}
     result["report"] = reports[-1]
     if arguments.profile:
