@@ -176,6 +176,11 @@ class InferenceConfig(Section):
     generation_args: JsonDict = Field(
         default_factory=dict, description="Arguments of transformers' `GenerationConfig`; greedy by default."
     )
+    decoder: Literal["auto", "continuous", "static"] = Field(
+        default="auto",
+        description="How texts are generated; all ways give the same texts. `auto`: `continuous` (a row that ends "
+        "makes room for the next) where model and `generation_args` allow it, else `static` batches.",
+    )
     scorer: Literal["auto", "tree", "cache", "cache_stepwise", "naive"] = Field(
         default="auto",
         description="How labels are scored; all ways give the same scores. `auto`: the fastest that agrees with "

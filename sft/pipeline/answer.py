@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +13,12 @@ from sft.calibration.scored import ScoredInput
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
 from sft.data.sampling import InContextExamples
+from sft.inference.generation.finished_rows import FinishedRows
 from sft.inference.generation.generator import Generator
 from sft.inference.label_end import scored_end
 from sft.inference.label_scorer import LabelScorer
 from sft.inference.parse import parse_label
-from sft.inference.shards import Shards, key_of, parts
+from sft.inference.shards import Shards
 from sft.label_scores import INVALID, LabelScores
 from sft.models.load import LoadedModel
 from sft.pipeline.answers import Answers
@@ -37,17 +36,26 @@ logger = logging.getLogger(__name__)
 
 _DEFAULT_NEW_TOKENS = 256
 _REFERENCES_MEASURED = 1000
-_PROMPTS_IN_SHARD = 512
 
 
 class Answerer:
-    """A loaded model with the run's prompts around it. shards: where finished parts of the answers are kept."""
+    """A loaded model with the run's prompts around it.
 
-    def __init__(self, prepared: Prepared, loaded: LoadedModel, shards: Shards | None = None) -> None:
+    shards, finished: where scores of finished parts, and texts of finished rows, are kept.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        loaded: LoadedModel,
+        shards: Shards | None = None,
+        finished: FinishedRows | None = None,
+    ) -> None:
         self._prepared = prepared
         self._config: ExperimentConfig = prepared.config
         self._loaded = loaded
         self._shards = shards
+        self._finished = finished
         self._encoder = TextEncoder(loaded.tokenizer)
         self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._config.prompting)
 
@@ -156,33 +164,19 @@ class Answerer:
             max_new_tokens=max_new_tokens,
             ends_at_separator=len(shown) > 0 and "stop_strings" not in inference.generation_args,
             batch_size=inference.batch_size,
+            decoder=inference.decoder,
         )
         prompts = [
             builder.generation_prompt(example, shown.for_query(example), max_new_tokens)
             for example in progress(examples, "building prompts")
         ]
-        texts = self._in_shards(generator, prompts)
-        report: dict[str, Any] = {"method": "generate", "max_new_tokens": max_new_tokens}
+        texts = generator.generate(prompts, self._config.seed, finished=self._finished)
+        report = {"method": "generate", "max_new_tokens": max_new_tokens, "decoder": generator.report()}
         if labels is None:
             return Answers(texts=texts, generated=texts, report=report)
         parsed = np.array([parse_label(text, labels.verbalisations) for text in texts], dtype=np.int64)
         names = ["" if i == INVALID else labels.names[i] for i in parsed]
         return Answers(texts=names, label_indices=parsed, generated=texts, report=report)
-
-    def _in_shards(self, generator: Generator, prompts: Sequence[list[int]]) -> list[str]:
-        if self._shards is None:
-            return generator.generate(prompts, self._config.seed)
-        texts: list[str] = []
-        for number, part in enumerate(parts([1] * len(prompts), _PROMPTS_IN_SHARD)):
-            shard, seed = prompts[part], self._config.seed + number
-            key = key_of(seed, *shard)
-            known = self._shards.get(key)
-            if known is None:
-                generated = json.dumps(generator.generate(shard, seed)).encode()
-                known = np.frombuffer(generated, dtype=np.uint8)
-                self._shards.put(key, known)
-            texts += json.loads(known.tobytes())
-        return texts
 
     def _max_new_tokens(self, builder: PromptBuilder, labels: LabelSet | None) -> int:
         """What the config says, else what the longest label or training reference needs."""

@@ -47,7 +47,7 @@ class DecoderChoice:
 
     def report(self) -> dict[str, Any]:
         """What a record says of it."""
-        return {"decoder": self.name, "reason": self.reason, "rejected": self.rejected}
+        return {"name": self.name, "reason": self.reason, "rejected": self.rejected}
 
 
 def choose_decoder(

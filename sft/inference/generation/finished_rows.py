@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 
 class FinishedRows:
-    """A file of JSON lines that is only ever added to. A last line that a stop cut off is taken away, and counts for
-    nothing."""
+    """A file of JSON lines that is only ever added to. What a stop left of a last line is taken away.
+
+    A context manager, that closes the file.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -36,7 +39,20 @@ class FinishedRows:
         self._file.write(json.dumps({"key": key, "text": text}).encode() + b"\n")
         self._texts[key] = text
 
+    def remove(self) -> None:
+        """They are elsewhere now."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def __enter__(self) -> FinishedRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -34,7 +34,7 @@ def draw(scores: Tensor, at: Tensor) -> Tensor:
     return tokens.clamp(max=scores.shape[-1] - 1)
 
 
-class RowDraws(LogitsProcessor):
+class RowDraws(LogitsProcessor):  # type: ignore[misc]
     """Leaves one token of each row possible, the one that is drawn; to be the last processor of a static batch."""
 
     def __init__(self, seed: int, numbers: Sequence[int], steps: int) -> None:

@@ -89,7 +89,7 @@ class Session:
     ) -> None:
         self._loaded, self._backbone, self._picker, self._ends, self._seed = loaded, backbone, picker, ends, seed
         # The longest first: what doesn't fit is found out early, and the last steps see few long rows.
-        self._waiting = sorted(rows, key=lambda row: len(row.ids))
+        self._waiting = sorted(rows, key=lambda row: (len(row.ids), -row.number))
         self._memory = Slots(slots, max(len(row.ids) + row.limit for row in rows))
         self._step = Step(loaded, self._memory)
         self._rows: list[_Row | None] = [None] * slots
@@ -182,7 +182,7 @@ class Session:
             self._rows[old], self._rows[new] = None, self._rows[old]
 
     def _stepped(self, count: int) -> int:
-        """How many slots are stepped for `count` rows in the first ones: few different numbers where graphs are used."""
+        """How many slots are stepped for `count` rows: few different numbers where graphs are used."""
         if not self._step.uses_graphs:
             return count
         return min(len(self._rows), 1 << (count - 1).bit_length())
@@ -204,7 +204,7 @@ class Session:
         if not self._on_cuda:
             return _Launched(rows, found, None)
         found = found.to("cpu", non_blocking=True)
-        ready = torch.cuda.Event()
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
         ready.record()
         return _Launched(rows, found, ready)
 
@@ -248,10 +248,8 @@ def _alike(prompts: Sequence[Prompt], prefix: int, tokens: int) -> Iterator[slic
     start = 0
     while start < len(prompts):
         width = max(1, len(prompts[start].ids) - 1 - prefix)
-        stop = start + max(1, tokens // width)
+        most = min(len(prompts), start + max(1, tokens // width))
         # Rows much shorter than the first are read apart.
-        stop = next(
-            (i for i in range(start, min(stop, len(prompts))) if 2 * (len(prompts[i].ids) - prefix) < width), stop
-        )
-        yield slice(start, min(stop, len(prompts)))
-        start = min(stop, len(prompts))
+        stop = next((i for i in range(start, most) if 2 * (len(prompts[i].ids) - prefix) < width), most)
+        yield slice(start, stop)
+        start = stop

@@ -67,7 +67,7 @@ class Prepared(NamedTuple):
 def generation_config(
     loaded: LoadedModel, arguments: dict[str, Any], eot_id: int, max_new_tokens: int
 ) -> GenerationConfig:
-    """`arguments` over our defaults. An answer ends at the end-of-turn and at any EOS that the model's own config names.
+    """`arguments` over our defaults, with the end-of-turn and any EOS that the model's own config names as ends.
 
     Raises `SftError` for what transformers refuses.
     """

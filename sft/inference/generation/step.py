@@ -74,7 +74,7 @@ class Step:
     def _capture(self, count: int, span: int) -> None:
         """A step may be run any number of times before its tokens are replaced, with the same outcome."""
         pool = next(iter(self._graphs.values())).graph.pool() if self._graphs else None
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             self._forward(count, span)

@@ -77,7 +77,7 @@ class StaticDecoder:
         criteria: list[StoppingCriteria] = [*self._decoding.stop_criteria(self._loaded.tokenizer)]
         if min(prompt.limit for prompt in prompts) < limit:
             criteria.append(_RowLimits([width + prompt.limit for prompt in prompts]))
-        if self._decoding.separator is not None and self._decoding.config.num_beams == 1:
+        if self._decoding.separator is not None and self._decoding.mode in ("greedy_search", "sample"):
             criteria.append(_TextIsOver(self._text.is_over, width))
         arguments["stopping_criteria"] = StoppingCriteriaList(criteria)
         if self._decoding.mode == "sample":
@@ -87,7 +87,7 @@ class StaticDecoder:
         return arguments
 
 
-class _RowLimits(StoppingCriteria):
+class _RowLimits(StoppingCriteria):  # type: ignore[misc]
     """Ends each row at a length of its own."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
@@ -97,7 +97,7 @@ class _RowLimits(StoppingCriteria):
         return (input_ids.shape[1] >= self._lengths).to(input_ids.device)
 
 
-class _TextIsOver(StoppingCriteria):
+class _TextIsOver(StoppingCriteria):  # type: ignore[misc]
     """Ends the rows whose answers have ended in a way that only their texts show."""
 
     def __init__(self, is_over: Callable[[list[int]], bool], width: int) -> None:
