@@ -69,8 +69,9 @@ class ContinuousDecoder:
                         raise
                     most = slots // 2
                     logger.warning("out of memory with %d rows at a time; going on with %d", slots, most)
-                gc.collect()
-                torch.cuda.empty_cache()
+                if waiting:
+                    gc.collect()
+                    torch.cuda.empty_cache()
 
     def _fitting(self, rows: Sequence[Prompt]) -> int:
         """How many rows' keys and values fit into half of what is free, beside the activations of a pass."""
