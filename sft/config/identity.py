@@ -40,8 +40,9 @@ PRESENTATION_ARGS = frozenset(
     }
 )
 
-# Whichever way labels are scored, the scores are the same; `score_shots` decides what is stored beside the results.
-_NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "score_shots"})
+# Whichever way labels are scored and texts are generated, they are the same; `score_shots` decides what is stored
+# beside the results.
+_NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "decoder", "score_shots"})
 
 
 def run_id(

@@ -188,10 +188,10 @@ class InferenceConfig(Section):
     generation_args: JsonDict = Field(
         default_factory=dict, description="Arguments of transformers' `GenerationConfig`; greedy by default."
     )
-    constrained: bool | None = Field(
-        default=None,
-        description="Structured: whether nothing can be generated but what `prompting.output_schema` allows; null = "
-        "true. Needs xgrammar.",
+    decoder: Literal["auto", "continuous", "static"] = Field(
+        default="auto",
+        description="How texts are generated; all ways give the same texts. `auto`: `continuous` (a row that ends "
+        "makes room for the next) where model and `generation_args` allow it, else `static` batches.",
     )
     scorer: Literal["auto", "tree", "cache", "cache_stepwise", "naive"] = Field(
         default="auto",
@@ -230,6 +230,11 @@ class InferenceConfig(Section):
         default="auto",
         description="Whether the end-of-turn token is scored after a label. `auto`: with a chat template, or where "
         "one label is a prefix of another.",
+    )
+    constrained: bool | None = Field(
+        default=None,
+        description="Structured: whether nothing can be generated but what `prompting.output_schema` allows; null = "
+        "true. Needs xgrammar.",
     )
 
 
