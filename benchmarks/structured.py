@@ -3,7 +3,7 @@
     python benchmarks/structured.py --assets ../shared
 
 Trains a LoRA on 256 rows, and answers the same 500 test rows with it twice, once under the schema and once freely: in
-static batches of 32, greedily, so that both do the same but for the masks. Both are given the same limits of new
+static batches of 64, greedily, so that both do the same but for the masks. Both are given the same limits of new
 tokens: one that holds every reference, and a tight one. Writes `benchmarks/results/structured.{json,md}`. Seconds are
 CPU seconds of the process, because other processes may share the cores; those of the masks are measured apart.
 """
@@ -81,7 +81,7 @@ def config(
         "inference": {
             "constrained": constrained,
             "decoder": "static",
-            "batch_size": 32,
+            "batch_size": 64,
             "generation_args": {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens},
         },
     }

@@ -11,8 +11,11 @@ from sft.config.schema import ExperimentConfig
 # To be raised when runs with the same config stop having the same results: they are different runs then.
 _IDENTITY_VERSION = 1
 
-# Keys that came later: what is not set is left out, so that ids are those from before there were these keys.
-_LATER_KEYS = {"prompting": ("output_columns", "output_schema"), "inference": ("constrained",)}
+# Keys that came later, with values that say nothing: those are left out, so that ids are those from before.
+_LATER_KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "prompting": {"output_columns": (None,), "output_schema": (None,)},
+    "inference": {"constrained": (None, True)},
+}
 
 SeedName = Literal["seed", "data", "icl", "train"]
 
@@ -114,9 +117,9 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         unset = {"select"} if training.select is None else set()
         values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
-    for section, names in _LATER_KEYS.items():
-        for name in names:
-            if values[section][name] is None:
+    for section, keys in _LATER_KEYS.items():
+        for name, unset in keys.items():
+            if values[section][name] in unset:
                 del values[section][name]
     for name in seeds_that_matter(config, trains=trains):
         if name == "seed":

@@ -83,9 +83,9 @@ def test_without_constraint_every_json_schema_will_do() -> None:
 def test_constrained_by_default_is_the_same_run_as_without_saying_so() -> None:
     ids = [
         run_id(config_from_value(structured(inference=inference), "x.json"), None, trains=False)
-        for inference in ({}, {"constrained": None}, {"constrained": False})
+        for inference in ({}, {"constrained": None}, {"constrained": True}, {"constrained": False})
     ]
-    assert ids[0] == ids[1] != ids[2]
+    assert ids[0] == ids[1] == ids[2] != ids[3]
 
 
 UNENFORCED: list[tuple[dict[str, Any], str]] = [
