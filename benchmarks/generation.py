@@ -11,12 +11,12 @@ whatever the model says, in all ways alike. Decoding is greedy. The ways, all in
   one to warm up
 - `padded`: transformers' `generate` on left-padded batches in arrival order, with the best of several batch sizes; one
   that takes longer than the best so far is given up (null where it was, or where memory ran out)
-- `sorted`: the static decoder, batches of prompts sorted by length, likewise
+- `sorted`: the same with prompts sorted by length, as the static decoder has them
 - `generate_batch`: transformers' continuous batching
 
 Seconds are those of the clock on a GPU, and those that the process computed on a CPU (of one thread, with
-OMP_NUM_THREADS=1, where other work shares the machine). On a GPU weights have Qwen2.5's shapes and are drawn at random (speed doesn't depend on them), with the 8 k-token
-tokenizer of the quickstart and a head of 152 064 tokens.
+OMP_NUM_THREADS=1, where other work shares the machine). On a GPU weights have Qwen2.5's shapes and are drawn at random
+(speed doesn't depend on them), with the 8 k-token tokenizer of the quickstart and a head of 152 064 tokens.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from sft.environment import environment
 from sft.inference.generation.choose import choose_decoder
-from sft.inference.generation.decoders import DecoderOptions, Prompt, decoder_registry
+from sft.inference.generation.decoders import DecoderOptions, Prompt
 from sft.inference.generation.settings import Decoding
 from sft.models.load import LoadedModel
 
@@ -157,13 +157,6 @@ def padded(loaded: LoadedModel, prompts: Sequence[Prompt], size: int) -> Answers
     return answers
 
 
-def decoded(loaded: LoadedModel, prompts: Sequence[Prompt], name: str, size: Any) -> Answers:
-    answers: Answers = {}
-    decoder = decoder_registry[name](loaded, decoding(loaded), DecoderOptions(size))
-    decoder(prompts, 0, lambda number, ids: answers.update({number: ids}))
-    return answers
-
-
 def clock() -> float:
     return time.perf_counter() if device() == "cuda" else time.process_time()
 
@@ -214,7 +207,8 @@ def measure_padded(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: An
 
 
 def measure_sorted(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
-    return best_of_sizes(loaded, lambda size: decoded(loaded, prompts, "static", size), prompts, arguments)
+    by_length = sorted(prompts, key=lambda prompt: -len(prompt.ids))
+    return best_of_sizes(loaded, lambda size: padded(loaded, by_length, size), prompts, arguments)
 
 
 def measure_generate_batch(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
