@@ -269,6 +269,11 @@ def test_a_decoder_that_fails_in_the_trial_is_not_used(monkeypatch: pytest.Monke
     assert choice(tiny_loaded())["rejected"] == {"continuous": "KeyError: 'nobody foresaw this'"}
 
 
+def test_virtual_tokens_before_the_prompt_are_left_to_static_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LoadedModel, "virtual_tokens", property(lambda _: 3))
+    assert "virtual tokens" in choice(tiny_loaded())["rejected"]["continuous"]
+
+
 def test_too_few_rows_are_not_worth_a_trial() -> None:
     assert "too little" in choice(tiny_loaded(), PROMPTS[:2])["rejected"]["continuous"]
 
