@@ -118,8 +118,8 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
     for section, keys in _LATER_KEYS.items():
-        for name, unset in keys.items():
-            if values[section][name] in unset:
+        for name, silent in keys.items():
+            if values[section][name] in silent:
                 del values[section][name]
     for name in seeds_that_matter(config, trains=trains):
         if name == "seed":

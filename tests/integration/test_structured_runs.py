@@ -15,6 +15,7 @@ from sft.evaluation.stored_answers import stored_outcome
 from sft.pipeline.endpoints import evaluate, run_experiment
 from sft.pipeline.predict import predict
 from sft.records import read_items
+from sft.reporting.compare import compare_runs
 from tests.tiny_runs import tiny_run
 
 SCHEMA = {
@@ -42,7 +43,9 @@ def structured_run(folder: Path, **sections: Any) -> Any:
 
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
 def test_constrained_answers_are_values_of_the_schema(chat: bool, tmp_path: Path) -> None:
-    config = structured_run(tmp_path, chat=chat, inference={"icl_examples": 1, "generation_args": {"top_k": 5}})
+    config = structured_run(
+        tmp_path, chat=chat, inference={"icl_examples": 1, "generation_args": {"do_sample": True, "temperature": 2.0}}
+    )
     run = run_experiment(config, tmp_path / "results")
     items = read_items(run.folder)
     assert [item["reference"] for item in items] == ['{"seats": 2}', '{"seats": 12}']
@@ -65,6 +68,12 @@ def test_free_answers_are_marked_where_they_are_no_values(tmp_path: Path) -> Non
     assert all(item["problem"].startswith("no JSON: ") for item in items)
     assert run.record.inference["problems"] == len(items) == 2
     assert run.record.results["valid_json"] == 0
+    constrained = evaluate(structured_run(tmp_path, dataset={"shots": 0}), tmp_path / "results")
+    assert constrained.folder != run.folder
+    comparison = compare_runs(constrained.folder, run.folder)
+    assert (comparison.right, len(comparison.items)) == ("exact_match", 2)
+    found = {one.metric: (one.first, one.second) for one in comparison.metrics}
+    assert found["schema_valid"] == (1.0, 0.0)
 
 
 def test_training_learns_canonical_json_of_several_columns(tmp_path: Path) -> None:
