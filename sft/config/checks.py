@@ -10,6 +10,7 @@ from sft.config.arguments import generation_arguments, quantization_classes, tra
 from sft.config.identity import PRESENTATION_ARGS
 from sft.config.peft_source import peft_arguments, peft_methods
 from sft.config.schema import ExperimentConfig, InferenceConfig
+from sft.config.structured_checks import check_structured
 from sft.errors import Problem
 from sft.registry import unknown_name_fix
 
@@ -65,6 +66,7 @@ def check_config(config: ExperimentConfig) -> list[Problem]:
         *_check_select(config),
         *_check_model(config),
         *_check_prompting(config),
+        *check_structured(config),
         *_check_inference(config),
     ]
 
@@ -122,7 +124,7 @@ def _check_select(config: ExperimentConfig) -> list[Problem]:
             )
         if any(value in values[:i] for i, value in enumerate(values)):
             problems.append(Problem(f"{key}.{name}", f"names a value twice: {values}", "name each once"))
-    if config.dataset.task_type == "generation" and training.select.metric != "nll":
+    if config.dataset.task_type != "classification" and training.select.metric != "nll":
         problems.append(
             Problem(
                 "training.select.metric",
@@ -162,14 +164,17 @@ def _check_model(config: ExperimentConfig) -> list[Problem]:
 def _check_prompting(config: ExperimentConfig) -> list[Problem]:
     prompting = config.prompting
     problems = []
-    if prompting.output_column in prompting.input_columns:
-        problems.append(
-            Problem(
-                "prompting.input_columns",
-                f"holds the output column {prompting.output_column!r}: the answer would be in the prompt",
-                "remove it",
-            )
+    if not prompting.output_column and prompting.output_columns is None:
+        problems.append(Problem("prompting.output_column", "is missing", "add it"))
+    problems += [
+        Problem(
+            "prompting.input_columns",
+            f"holds the output column {column!r}: the answer would be in the prompt",
+            "remove it",
         )
+        for column in (prompting.output_column, *(prompting.output_columns or ()))
+        if column in prompting.input_columns
+    ]
     if len(set(prompting.input_columns)) < len(prompting.input_columns):
         problems.append(Problem("prompting.input_columns", "names a column twice", "name each once"))
     if prompting.template is not None:

@@ -11,6 +11,12 @@ from sft.config.schema import ExperimentConfig
 # To be raised when runs with the same config stop having the same results: they are different runs then.
 _IDENTITY_VERSION = 1
 
+# Keys that came later, with values that say nothing: those are left out, so that ids are those from before.
+_LATER_KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "prompting": {"output_columns": (None,), "output_schema": (None,)},
+    "inference": {"constrained": (None, True)},
+}
+
 SeedName = Literal["seed", "data", "icl", "train"]
 
 # Where things are written and how they are shown; no result depends on them.
@@ -37,8 +43,9 @@ PRESENTATION_ARGS = frozenset(
     }
 )
 
-# Whichever way labels are scored, the scores are the same; `score_shots` decides what is stored beside the results.
-_NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "score_shots"})
+# Whichever way labels are scored and texts are generated, they are the same; `score_shots` decides what is stored
+# beside the results.
+_NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "decoder", "score_shots"})
 
 
 def run_id(
@@ -110,6 +117,10 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         unset = {"select"} if training.select is None else set()
         values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
+    for section, keys in _LATER_KEYS.items():
+        for name, silent in keys.items():
+            if values[section][name] in silent:
+                del values[section][name]
     for name in seeds_that_matter(config, trains=trains):
         if name == "seed":
             values["seed"] = config.seed

@@ -13,7 +13,7 @@ JsonDict = dict[str, Any]
 
 # Answers are short and scored right after the prompt, so models that can think are asked not to; dates stay put.
 TEMPLATE_ARGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-TaskType = Literal["classification", "generation"]
+TaskType = Literal["classification", "generation", "structured"]
 
 
 def _label_text(value: Any) -> Any:
@@ -98,7 +98,19 @@ class PromptingConfig(Section):
 
     instruction: str = Field(default="", description="What the model is told to do.")
     input_columns: Annotated[list[str], Field(min_length=1)] = Field(description="Columns that the model sees.")
-    output_column: str = Field(description="Column that holds the label or the reference text.")
+    output_column: str = Field(
+        default="",
+        description="Column that holds the label, the reference text or (structured) the reference value, which may "
+        "be written as JSON. Required, but for structured answers with `output_columns`.",
+    )
+    output_columns: Annotated[list[str], AtLeastOne] | None = Field(
+        default=None, description="Structured, in place of `output_column`: columns that together are one object."
+    )
+    output_schema: JsonDict | Annotated[list[str], AtLeastOne] | None = Field(
+        default=None,
+        description="Structured: the JSON Schema of answers; a list of names stands for an object of texts that may "
+        "each be absent.",
+    )
     max_input_length: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Tokens kept of each input column, in in-context examples too."
     )
@@ -176,6 +188,11 @@ class InferenceConfig(Section):
     generation_args: JsonDict = Field(
         default_factory=dict, description="Arguments of transformers' `GenerationConfig`; greedy by default."
     )
+    decoder: Literal["auto", "continuous", "static"] = Field(
+        default="auto",
+        description="How texts are generated; all ways give the same texts. `auto`: `continuous` (a row that ends "
+        "makes room for the next) where model and `generation_args` allow it, else `static` batches.",
+    )
     scorer: Literal["auto", "tree", "cache", "cache_stepwise", "naive"] = Field(
         default="auto",
         description="How labels are scored; all ways give the same scores. `auto`: the fastest that agrees with "
@@ -213,6 +230,11 @@ class InferenceConfig(Section):
         default="auto",
         description="Whether the end-of-turn token is scored after a label. `auto`: with a chat template, or where "
         "one label is a prefix of another.",
+    )
+    constrained: bool | None = Field(
+        default=None,
+        description="Structured: whether nothing can be generated but what `prompting.output_schema` allows; null = "
+        "true. Needs xgrammar.",
     )
 
 
@@ -278,6 +300,11 @@ class ExperimentConfig(Section):
     @property
     def inference_or_default(self) -> InferenceConfig:
         return self.inference or InferenceConfig()
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether answers are generated under their schema."""
+        return self.dataset.task_type == "structured" and self.inference_or_default.constrained is not False
 
     @property
     def has_shots(self) -> bool:

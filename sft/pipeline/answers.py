@@ -18,7 +18,8 @@ class Answers:
 
     texts: the predicted label's name ("" for an answer that names none) or the generated text. label_indices: [N]
     for classification. probabilities: [N, L] and scores, where labels were scored; support: what was scored beside the
-    rows. generated: the raw text, where there is one. report: how they were obtained, for the record.
+    rows. generated: the raw text, where there is one. problems: for each answer, what is wrong with its form, None
+    where nothing is; None altogether where answers have no form. report: how they were obtained, for the record.
     """
 
     texts: list[str]
@@ -27,4 +28,5 @@ class Answers:
     scores: LabelScores | None = None
     support: list[ScoredInput] = field(default_factory=list)
     generated: list[str] | None = None
+    problems: list[str | None] | None = None
     report: dict[str, Any] = field(default_factory=dict)

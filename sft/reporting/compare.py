@@ -60,6 +60,10 @@ class DifferingItem(NamedTuple):
     second: str
 
 
+# Task type → the metric that says which answers are right.
+_EXACT_MATCH = {"generation": "exact_match", "structured": "value_match"}
+
+
 @dataclass(frozen=True)
 class RunComparison:
     """first, second: names of the runs. right: what makes an answer right in `mcnemar` (accuracy, exact match). items:
@@ -98,7 +102,7 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     _check(*runs)
     outcomes = [run.judged.outcome for run in runs]
     metric = "accuracy" if isinstance(outcomes[0], ClassificationOutcome) else "exact_match"
-    right = [_right(outcome) for outcome in outcomes]
+    right = [_right(run.judged) for run in runs]
     names = [run.name for run in runs]
     if names[0] == names[1]:
         names = [run.folder.resolve().name for run in runs]
@@ -152,12 +156,14 @@ def _reference(item: dict[str, Any]) -> list[str]:
     return list(item["references"]) if "references" in item else [item["reference"]]
 
 
-def _right(outcome: Outcome) -> NDArray[np.bool_]:
+def _right(run: JudgedRun) -> NDArray[np.bool_]:
+    outcome = run.outcome
     if isinstance(outcome, ClassificationOutcome):
         return np.equal(outcome.predictions, outcome.references)
-    form = metric_registry["exact_match"].row_sums
-    assert form is not None
-    of_rows = form.of_rows(outcome)
+    exact = metric_registry[_EXACT_MATCH[outcome.task_type]]
+    assert exact.row_sums is not None
+    own = {name: value for name, value in run.arguments.items() if name in exact.arguments}
+    of_rows = exact.row_sums.of_rows(outcome, **own)
     assert of_rows is not None
     right: NDArray[np.bool_] = of_rows[:, 0] == 1
     return right

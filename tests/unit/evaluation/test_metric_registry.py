@@ -15,18 +15,20 @@ from pydantic import Field
 
 from sft.errors import ConfigError, DataError, SftError
 from sft.evaluation.metrics import Metric, check_metrics, compute_metrics, metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
+from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome, StructuredOutcome
 
 METRICS = {
     "classification": {
         *("accuracy", "balanced_accuracy", "f1", "per_class", "mcc", "confusion_matrix", "invalid_rate"),
         *("ece", "brier", "nll"),
     },
-    "generation": {"bleu", "chrf", "exact_match", "rouge", "token_f1"},
+    "generation": {"bleu", "chrf", "exact_match", "no_answer", "rouge", "token_f1"},
+    "structured": {"valid_json", "schema_valid", "value_match", "fields", "per_field"},
 }
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.9, 0.0], [1.0, 0.0, 0.0]])
 REFERENCES = np.array([0, 1, 2, 1])
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 OUTCOMES: dict[str, Outcome] = {
     "scored labels": ClassificationOutcome(("a", "b", "c"), REFERENCES, PROBABILITIES.argmax(axis=1), PROBABILITIES),
     "generated labels": ClassificationOutcome(("a", "b", "c"), REFERENCES, np.array([0, -1, 2, 0])),
@@ -35,12 +37,15 @@ OUTCOMES: dict[str, Outcome] = {
     "texts": GenerationOutcome([["a cat", "the cat"], [""], ["ما هو؟", "b", "c"]], ["the cat", "x y z", "ما هو"]),
     "one text": GenerationOutcome([["on the mat sat a cat"]], ["a cat sat on the mat"]),
     "one empty text": GenerationOutcome([[""]], [""]),
+    "values": StructuredOutcome(SCHEMA, ['{"a": "x"}', "{}", '{"a": "y"}'], ['{"a": "x"}', '{"b": [1, {}]}', "no"]),
+    "one value": StructuredOutcome(SCHEMA, ['{"a": "x"}'], ["{}"]),
+    "one value cut off": StructuredOutcome(SCHEMA, ["{}"], ['{"a": "x']),
 }
 CASES = [
     (name, kind)
     for name, entry in metric_registry.items()
     for kind, outcome in OUTCOMES.items()
-    if isinstance(outcome, ClassificationOutcome) == (entry.task_type == "classification")
+    if outcome.task_type == entry.task_type
 ]
 
 
@@ -102,8 +107,7 @@ def test_a_metric_bears_its_registered_name_and_a_docstring(name: str) -> None:
 @pytest.mark.parametrize("kind", list(OUTCOMES))
 def test_no_names_means_all_defaults_of_the_task_type(kind: str, added_metric: None) -> None:
     outcome = OUTCOMES[kind]
-    task_type = "classification" if isinstance(outcome, ClassificationOutcome) else "generation"
-    names = [name for name, entry in metric_registry.items() if entry.task_type == task_type and entry.default]
+    names = [name for name, entry in metric_registry.items() if entry.task_type == outcome.task_type and entry.default]
     assert compute_metrics(outcome, None, {}) == compute_metrics(outcome, names, {})
     assert "added" not in compute_metrics(outcome, None, {})
     assert compute_metrics(outcome, [], {}) == {}
@@ -170,7 +174,19 @@ REFUSED: list[tuple[str, list[str] | None, dict[str, Any], str]] = [
     ("classification", None, {"tokenizer_name": "x"}, "tokenizer_name: no metric for classification takes this"),
     ("generation", None, {"use_stemer": True}, f"use_stemer: {NOT_KNOWN} (fix: did you mean 'use_stemmer'?)"),
     ("generation", None, {"metric": ["bleu"]}, f"metric: {NOT_KNOWN} (fix: did you mean 'metrics'?)"),
-    ("generation", None, {"zzz": 1}, f"zzz: {NOT_KNOWN} (fix: known: metrics, tokenizer_name, use_stemmer)"),
+    (
+        "generation",
+        None,
+        {"zzz": 1},
+        f"zzz: {NOT_KNOWN} (fix: known: answer_pattern, metrics, tokenizer_name, use_stemmer)",
+    ),
+    ("generation", None, {"answer_pattern": "#### ("}, "answer_pattern: got "),
+    (
+        "generation",
+        ["chrf"],
+        {"answer_pattern": "x"},
+        f"answer_pattern: {NOT_CHOSEN.format('exact_match, no_answer, token_f1')}",
+    ),
     ("classification", None, {"bins": 0}, "bins: got 0: must be > 0"),
     ("classification", None, {"bins": "15"}, 'bins: got "15": must be an integer'),
     ("classification", None, {"bins": 1.5}, "bins: got 1.5: must be an integer"),
