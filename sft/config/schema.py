@@ -13,7 +13,7 @@ JsonDict = dict[str, Any]
 
 # Answers are short and scored right after the prompt, so models that can think are asked not to; dates stay put.
 TEMPLATE_ARGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-TaskType = Literal["classification", "generation"]
+TaskType = Literal["classification", "generation", "multiple_choice"]
 
 
 def _label_text(value: Any) -> Any:
@@ -50,7 +50,7 @@ class DatasetConfig(Section):
     task_type: TaskType = Field(description="What kind of answer the output column holds.")
     shots: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Labelled training rows: per label for classification, in total for generation. 0 = zero-shot, "
+        description="Labelled training rows: per label for classification, in total for other tasks. 0 = zero-shot, "
         "null = all.",
     )
     max_n_test: Annotated[int, Field(gt=0)] | None = Field(
@@ -98,7 +98,14 @@ class PromptingConfig(Section):
 
     instruction: str = Field(default="", description="What the model is told to do.")
     input_columns: Annotated[list[str], Field(min_length=1)] = Field(description="Columns that the model sees.")
-    output_column: str = Field(description="Column that holds the label or the reference text.")
+    output_column: str = Field(
+        description="Column that holds the label or the reference text, or says which candidate is right."
+    )
+    candidate_columns: Annotated[list[str], AtLeastOne] | None = Field(
+        default=None,
+        description="Multiple choice: columns with one candidate each (a row may leave some empty), or one column that "
+        "holds lists (docs/multiple-choice.md).",
+    )
     max_input_length: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Tokens kept of each input column, in in-context examples too."
     )
@@ -149,7 +156,7 @@ class TrainingConfig(Section):
     """How the adapter is trained."""
 
     icl_examples: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="In-context examples in training prompts: per label, or in total for generation."
+        default=0, description="In-context examples in training prompts: per label for classification, else in total."
     )
     trainer_args: JsonDict = Field(default_factory=dict, description="Arguments of TRL's `SFTConfig`.")
     select: SelectConfig | None = None
@@ -163,7 +170,7 @@ class InferenceConfig(Section):
         description="Classification: by label log-probabilities, or parsed from generated text.",
     )
     icl_examples: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="In-context examples in test prompts: per label, or in total for generation."
+        default=0, description="In-context examples in test prompts: per label for classification, else in total."
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         default="auto",
@@ -224,7 +231,11 @@ class EvaluationConfig(Section):
     tokenizer_name: str | None = Field(
         default=None, description="Hugging Face tokenizer for metrics that split words (BLEU, ROUGE)."
     )
-    metrics: list[str] | None = Field(default=None, description="Names of metrics; null = all of the task type.")
+    metrics: list[str] | None = Field(
+        default=None,
+        description="Names of metrics; null = all of the task type. `evaluate:PATH`: a metric of the `evaluate` "
+        "library by its local script, whose code is run (docs/metrics.md).",
+    )
 
     @property
     def metric_args(self) -> JsonDict:
@@ -278,6 +289,13 @@ class ExperimentConfig(Section):
     @property
     def inference_or_default(self) -> InferenceConfig:
         return self.inference or InferenceConfig()
+
+    @property
+    def scores_answers(self) -> bool:
+        """Whether answers are chosen, by their scores, among those that the data gives."""
+        return self.dataset.task_type in ("classification", "multiple_choice") and (
+            self.inference_or_default.method == "logits"
+        )
 
     @property
     def has_shots(self) -> bool:

@@ -26,7 +26,7 @@ class RecentData:
     def get(self, config: ExperimentConfig) -> TaskData:
         key = (
             config.dataset.model_dump_json(exclude={"shots", "max_n_test"}),
-            config.prompting.model_dump_json(include={"input_columns", "output_column"}),
+            config.prompting.model_dump_json(include={"input_columns", "output_column", "candidate_columns"}),
             str(data_stamps(config)),
         )
         if self._data is not None and self._key == key:

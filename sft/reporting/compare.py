@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sft.errors import SftError
 from sft.evaluation.label_counts import label_counts, split_counts
 from sft.evaluation.metrics import metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, Outcome
+from sft.evaluation.outcome import ChosenOutcome, ClassificationOutcome, Outcome
 from sft.evaluation.resampling import JudgedRun, resampled
 from sft.evaluation.statistics.bootstrap import ResampledRuns, crossed_bootstrap
 from sft.evaluation.statistics.effort import USUAL
@@ -97,7 +97,7 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     runs = (_read(first), _read(second))
     _check(*runs)
     outcomes = [run.judged.outcome for run in runs]
-    metric = "accuracy" if isinstance(outcomes[0], ClassificationOutcome) else "exact_match"
+    metric = "accuracy" if isinstance(outcomes[0], ChosenOutcome) else "exact_match"
     right = [_right(outcome) for outcome in outcomes]
     names = [run.name for run in runs]
     if names[0] == names[1]:
@@ -145,7 +145,10 @@ def _check(first: _Run, second: _Run) -> None:
 
 
 def _other_references(first: _Run, second: _Run) -> int:
-    return sum(_reference(one) != _reference(other) for one, other in zip(first.items, second.items, strict=True))
+    return sum(
+        (_reference(one), one.get("candidates")) != (_reference(other), other.get("candidates"))
+        for one, other in zip(first.items, second.items, strict=True)
+    )
 
 
 def _reference(item: dict[str, Any]) -> list[str]:
@@ -153,7 +156,7 @@ def _reference(item: dict[str, Any]) -> list[str]:
 
 
 def _right(outcome: Outcome) -> NDArray[np.bool_]:
-    if isinstance(outcome, ClassificationOutcome):
+    if isinstance(outcome, ChosenOutcome):
         return np.equal(outcome.predictions, outcome.references)
     form = metric_registry["exact_match"].row_sums
     assert form is not None
@@ -174,7 +177,7 @@ def _metrics(first: _Run, second: _Run) -> list[Difference]:
 
 
 def _classes(first: Outcome, second: Outcome) -> list[Difference]:
-    """Precision, recall and F1 of each label; none for generation."""
+    """Precision, recall and F1 of each label; none where rows share no labels."""
     if not isinstance(first, ClassificationOutcome) or not isinstance(second, ClassificationOutcome):
         return []
     samples = crossed_bootstrap(
