@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,34 @@ INVALID = -1
 class LabelScores:
     """Log-probability of every label of every row, `S(y|x)` = sum over the label's tokens (and the end-of-turn).
 
-    log_probs: [N, L] float64. token_counts: [N, L], without the end-of-turn.
+    log_probs: [N, L] float64. token_counts: [N, L], without the end-of-turn. Where rows have different numbers of
+    candidates, L is the largest; what a row lacks comes last, with minus infinity and 0 tokens.
     """
 
     log_probs: NDArray[np.float64]
     token_counts: NDArray[np.int64]
+
+    def row(self, i: int) -> RowScores:
+        n = int(np.count_nonzero(self.token_counts[i]))
+        return RowScores(self.log_probs[i, :n], self.token_counts[i, :n])
+
+
+class RowScores(NamedTuple):
+    """The scores of one row: log_probs and token_counts [L], of the labels that the row has."""
+
+    log_probs: NDArray[np.float64]
+    token_counts: NDArray[np.int64]
+
+
+def stacked(rows: Sequence[RowScores], width: int = 0) -> LabelScores:
+    """[N, L], filled up where rows have fewer labels than others, or than `width`."""
+    widest = max((len(row.log_probs) for row in rows), default=0)
+    shape = (len(rows), max(widest, width))
+    scores = LabelScores(np.full(shape, -math.inf), np.zeros(shape, dtype=np.int64))
+    for i, row in enumerate(rows):
+        scores.log_probs[i, : len(row.log_probs)] = row.log_probs
+        scores.token_counts[i, : len(row.token_counts)] = row.token_counts
+    return scores
 
 
 def probabilities(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sft.calibration.base import Needs
 from sft.errors import SftError
-from sft.label_scores import LabelScores, log_probs_of
+from sft.label_scores import LabelScores, RowScores, log_probs_of, stacked
 
 Kind = Literal["content_free", "random_words", "premise", "shot", "unlabelled"]
 
@@ -22,8 +22,9 @@ class SupportInput:
     """An input that is scored beside the test rows.
 
     test_row: the test row whose in-context examples it follows, None where one list serves all. row: its number in the
-    train split (shots) or in its file (unlabelled), and file: which. reference: the label of a shot. prompt: for a
-    premise that is a text of its own, which has no inputs.
+    train split (shots) or in its file (unlabelled), and file: which. reference: the label of a shot, or its right
+    candidate. prompt: for a premise that is a text of its own, which has no inputs. candidates: what is scored after
+    it, where rows have candidates of their own; a premise then is that of the test row `test_row`.
     """
 
     kind: Kind
@@ -33,6 +34,7 @@ class SupportInput:
     file: str | None = None
     reference: str | None = None
     prompt: str | None = None
+    candidates: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class ScoredInput:
     def from_item(cls, item: Mapping[str, Any]) -> ScoredInput:
         names = SupportInput.__dataclass_fields__
         given = {name: value for name, value in item.items() if name in names}
+        if "candidates" in given:
+            given["candidates"] = tuple(given["candidates"])
         return cls(SupportInput(**given), log_probs_of(item), np.array(item["token_counts"]))
 
 
@@ -61,7 +65,11 @@ class MissingScores(SftError):
 
 @dataclass(frozen=True)
 class RawSupport:
-    """Raw scores of what was asked for; shapes as in `Support`, premise [1, L] or empty."""
+    """Raw scores of what was asked for; shapes as in `Support`, premise [1, L] or empty.
+
+    Where rows have candidates of their own, premise is [N, L] (or empty), one row for each test row, and
+    `shot_candidates` [K] are those of the shots.
+    """
 
     content_free: LabelScores
     random_words: LabelScores
@@ -69,15 +77,16 @@ class RawSupport:
     shots: LabelScores
     shot_labels: NDArray[np.int64]
     unlabelled: LabelScores
+    shot_candidates: Sequence[tuple[str, ...]] = ()
 
 
 class ScoredInputs:
     """All that a run scored beside its test rows.
 
-    labels: the names of the labels, in the order of scores.
+    labels: the names of the labels, in the order of scores; none where rows have candidates of their own.
     """
 
-    def __init__(self, scored: Sequence[ScoredInput], labels: Sequence[str]) -> None:
+    def __init__(self, scored: Sequence[ScoredInput], labels: Sequence[str] = ()) -> None:
         self._labels = {name: i for i, name in enumerate(labels)}
         self._groups: dict[tuple[Kind, int | None], list[ScoredInput]] = {}
         for one in scored:
@@ -103,15 +112,26 @@ class ScoredInputs:
         return RawSupport(
             content_free=self._arrays(texts, needs.per_prompt),
             random_words=self._arrays(words, needs.per_prompt),
-            premise=self._stack(self._group("premise", "the premise", _AGAIN) if needs.premise else []),
+            premise=self._stack(self._premises(test_rows) if needs.premise else []),
             shots=self._stack(shots),
-            shot_labels=np.array([self._labels[str(one.input.reference)] for one in shots], dtype=np.int64),
+            shot_labels=np.array([self._label(one.input) for one in shots], dtype=np.int64),
             unlabelled=self._stack(self._unlabelled(needs.unlabelled)),
+            shot_candidates=[one.input.candidates for one in shots if one.input.candidates is not None],
         )
 
     def inputs_of(self, file: str | None) -> list[Mapping[str, str]]:
         """The rows of an unlabelled file; none for None."""
         return [one.input.inputs for one in self._unlabelled(file)]
+
+    def _label(self, shot: SupportInput) -> int:
+        reference = str(shot.reference)
+        return self._labels[reference] if shot.candidates is None else shot.candidates.index(reference)
+
+    def _premises(self, test_rows: Sequence[int]) -> list[ScoredInput]:
+        """The one of all rows, or one for each row where they have candidates of their own."""
+        if self._labels:
+            return self._group("premise", "the premise", _AGAIN)
+        return [one for row in test_rows for one in self._group("premise", "a row's premise", _AGAIN, row)]
 
     def _content_free(self, texts: Sequence[str], place: int | None) -> list[ScoredInput]:
         found = []
@@ -138,10 +158,10 @@ class ScoredInputs:
             raise _missing(f"the inputs of {file!r}", _AGAIN)
         return found
 
-    def _group(self, kind: Kind, what: str, how: str) -> list[ScoredInput]:
-        if (kind, None) not in self._groups:
+    def _group(self, kind: Kind, what: str, how: str, place: int | None = None) -> list[ScoredInput]:
+        if (kind, place) not in self._groups:
             raise _missing(what, how)
-        return self._groups[kind, None]
+        return self._groups[kind, place]
 
     def _arrays(self, groups: Sequence[Sequence[ScoredInput]], per_prompt: bool) -> LabelScores:
         """[M, L] of the only group, or [N, M, L]."""
@@ -151,11 +171,7 @@ class ScoredInputs:
         return LabelScores(np.stack([s.log_probs for s in stacked]), np.stack([s.token_counts for s in stacked]))
 
     def _stack(self, group: Sequence[ScoredInput]) -> LabelScores:
-        shape = (len(group), len(self._labels))
-        return LabelScores(
-            np.array([one.log_probs for one in group], dtype=np.float64).reshape(shape),
-            np.array([one.token_counts for one in group], dtype=np.int64).reshape(shape),
-        )
+        return stacked([RowScores(one.log_probs, one.token_counts) for one in group], len(self._labels))
 
 
 _AGAIN = "this calibration and normalisation in its config"

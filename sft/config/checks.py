@@ -67,6 +67,7 @@ def check_config(config: ExperimentConfig) -> list[Problem]:
         *_check_model(config),
         *_check_prompting(config),
         *check_structured(config),
+        *_check_candidates(config),
         *_check_inference(config),
     ]
 
@@ -190,6 +191,33 @@ def _check_prompting(config: ExperimentConfig) -> list[Problem]:
     return problems
 
 
+def _check_candidates(config: ExperimentConfig) -> list[Problem]:
+    """`prompting.candidate_columns`, and what goes with it."""
+    key, columns = "prompting.candidate_columns", config.prompting.candidate_columns
+    if config.dataset.task_type != "multiple_choice":
+        if columns is None:
+            return []
+        return [Problem(key, "is for multiple_choice", "remove it, or change dataset.task_type")]
+    if columns is None:
+        return [Problem(key, "is needed for multiple_choice", "name the columns that hold a row's candidates")]
+    problems = []
+    if len(set(columns)) < len(columns):
+        problems.append(Problem(key, "names a column twice", "name each once"))
+    if config.prompting.max_output_length is not None:
+        problems.append(
+            Problem("prompting.max_output_length", "has no effect on candidates, which are never cut", "set it to null")
+        )
+    if config.inference_or_default.method != "logits":
+        problems.append(
+            Problem(
+                "inference.method",
+                f"{config.inference_or_default.method!r} is for classification: candidates are scored",
+                'set it to "logits"',
+            )
+        )
+    return problems
+
+
 def _check_template(template: str, columns: list[str]) -> list[Problem]:
     key = "prompting.template"
     try:
@@ -219,16 +247,14 @@ def _check_inference(config: ExperimentConfig) -> list[Problem]:
         args, generation_arguments(), "inference.generation_args", "argument of transformers' GenerationConfig"
     )
     problems += _owned(args, _OWNED_GENERATION_ARGS, "inference.generation_args")
-    is_classification = config.dataset.task_type == "classification"
-    scores_labels = is_classification and inference.method == "logits"
-    if not scores_labels:
+    if not config.scores_answers:
         defaults = InferenceConfig()
         problems += [
             Problem(f"inference.{name}", "is about label scores, and this run has none", "remove it")
             for name in _ABOUT_LABEL_SCORES
             if getattr(inference, name) != getattr(defaults, name)
         ]
-    if config.dataset.labels is not None and not is_classification:
+    if config.dataset.labels is not None and config.dataset.task_type != "classification":
         problems.append(Problem("dataset.labels", "is for classification", "remove it, or change dataset.task_type"))
     return problems
 

@@ -18,7 +18,7 @@ def data_stamps(config: ExperimentConfig) -> Stamps:
 
 
 def input_stamps(config: ExperimentConfig) -> Stamps:
-    """Of everything local that a run reads: data, model, chat template, the file of a calibration."""
+    """Of everything local that a run reads: data, model, chat template, a calibration's file, metrics' scripts."""
     paths = [*_data_files(config)]
     for name in (config.model.name, config.model.chat_template_from):
         if name is not None:
@@ -27,6 +27,9 @@ def input_stamps(config: ExperimentConfig) -> Stamps:
     unlabelled = calibration.args.get("unlabelled_path") if calibration else None
     if isinstance(unlabelled, str):
         paths += _files(unlabelled, deep=False)
+    for name in config.evaluation.metrics or ():
+        _, colon, path = name.partition(":")
+        paths += _files(path, deep=False) if colon else []
     return _stamps(paths)
 
 

@@ -89,8 +89,7 @@ def seeds_that_matter(config: ExperimentConfig, *, trains: bool) -> frozenset[Se
     """
     inference = config.inference_or_default
     seeds: set[SeedName] = set()
-    generates = config.dataset.task_type != "classification" or inference.method == "generate"
-    if generates and inference.generation_args.get("do_sample"):
+    if not config.scores_answers and inference.generation_args.get("do_sample"):
         seeds.add("seed")
     shown = inference.icl_examples + (config.training.icl_examples if trains and config.training else 0)
     if config.dataset.shots != 0 or inference.icl_examples:
@@ -109,6 +108,9 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     """
     seeds = {"seed", "data_seed", "icl_seed", "train_seed"}
     values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", "resources", *seeds})
+    if config.prompting.candidate_columns is None:
+        # What other tasks lack says nothing, so that ids are those from before there were candidates.
+        del values["prompting"]["candidate_columns"]
     adapter, training = config.adapter_spec, config.training
     if trains and adapter is not None and training is not None:
         args = {k: v for k, v in training.trainer_args.items() if k not in PRESENTATION_ARGS}

@@ -13,7 +13,7 @@ JsonDict = dict[str, Any]
 
 # Answers are short and scored right after the prompt, so models that can think are asked not to; dates stay put.
 TEMPLATE_ARGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-TaskType = Literal["classification", "generation", "structured"]
+TaskType = Literal["classification", "generation", "structured", "multiple_choice"]
 
 
 def _label_text(value: Any) -> Any:
@@ -50,7 +50,7 @@ class DatasetConfig(Section):
     task_type: TaskType = Field(description="What kind of answer the output column holds.")
     shots: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Labelled training rows: per label for classification, in total for generation. 0 = zero-shot, "
+        description="Labelled training rows: per label for classification, in total for other tasks. 0 = zero-shot, "
         "null = all.",
     )
     max_n_test: Annotated[int, Field(gt=0)] | None = Field(
@@ -101,7 +101,8 @@ class PromptingConfig(Section):
     output_column: str = Field(
         default="",
         description="Column that holds the label, the reference text or (structured) the reference value, which may "
-        "be written as JSON. Required, but for structured answers with `output_columns`.",
+        "be written as JSON, or says which candidate is right. Required, but for structured answers with "
+        "`output_columns`.",
     )
     output_columns: Annotated[list[str], AtLeastOne] | None = Field(
         default=None, description="Structured, in place of `output_column`: columns that together are one object."
@@ -110,6 +111,11 @@ class PromptingConfig(Section):
         default=None,
         description="Structured: the JSON Schema of answers; a list of names stands for an object of texts that may "
         "each be absent.",
+    )
+    candidate_columns: Annotated[list[str], AtLeastOne] | None = Field(
+        default=None,
+        description="Multiple choice: columns with one candidate each (a row may leave some empty), or one column that "
+        "holds lists (docs/multiple-choice.md).",
     )
     max_input_length: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Tokens kept of each input column, in in-context examples too."
@@ -161,7 +167,7 @@ class TrainingConfig(Section):
     """How the adapter is trained."""
 
     icl_examples: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="In-context examples in training prompts: per label, or in total for generation."
+        default=0, description="In-context examples in training prompts: per label for classification, else in total."
     )
     trainer_args: JsonDict = Field(default_factory=dict, description="Arguments of TRL's `SFTConfig`.")
     select: SelectConfig | None = None
@@ -175,7 +181,7 @@ class InferenceConfig(Section):
         description="Classification: by label log-probabilities, or parsed from generated text.",
     )
     icl_examples: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="In-context examples in test prompts: per label, or in total for generation."
+        default=0, description="In-context examples in test prompts: per label for classification, else in total."
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         default="auto",
@@ -246,7 +252,11 @@ class EvaluationConfig(Section):
     tokenizer_name: str | None = Field(
         default=None, description="Hugging Face tokenizer for metrics that split words (BLEU, ROUGE)."
     )
-    metrics: list[str] | None = Field(default=None, description="Names of metrics; null = all of the task type.")
+    metrics: list[str] | None = Field(
+        default=None,
+        description="Names of metrics; null = all of the task type. `evaluate:PATH`: a metric of the `evaluate` "
+        "library by its local script, whose code is run (docs/metrics.md).",
+    )
 
     @property
     def metric_args(self) -> JsonDict:
@@ -305,6 +315,13 @@ class ExperimentConfig(Section):
     def is_constrained(self) -> bool:
         """Whether answers are generated under their schema."""
         return self.dataset.task_type == "structured" and self.inference_or_default.constrained is not False
+
+    @property
+    def scores_answers(self) -> bool:
+        """Whether answers are chosen, by their scores, among those that the data gives."""
+        return self.dataset.task_type in ("classification", "multiple_choice") and (
+            self.inference_or_default.method == "logits"
+        )
 
     @property
     def has_shots(self) -> bool:

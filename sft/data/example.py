@@ -25,14 +25,16 @@ class LabelSet:
 class Example:
     """One row: its position in the split as loaded, its input columns as clean text, and its answer.
 
-    label: index into the label set (classification). references: one or more texts (generation), the first being the
-    one that is trained on. Both are absent for unlabelled rows.
+    label: index into the label set (classification) or into the candidates (multiple choice). references: one or more
+    texts (generation), the first being the one that is trained on. Both are absent for unlabelled rows. candidates: two
+    or more different texts, the row's own (multiple choice).
     """
 
     row: int
     inputs: Mapping[str, str]
     label: int | None = None
     references: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,15 @@ def load_task(config: ExperimentConfig) -> TaskData:
 
 
 def load_unlabelled(path: str, config: ExperimentConfig, key: str = "--input") -> tuple[list[Example], Dataset]:
-    """The rows of one file, which need only the input columns; and the rows with all their columns.
+    """The rows of one file, which need no answers; and the rows with all their columns.
 
     key: what gave the path, for error messages.
     """
     rows = load_file(path, key, config.dataset)
-    columns = config.prompting.input_columns
-    check_columns(rows.column_names, columns, f"{key} {path!r}")
-    examples = [Example(i, inputs) for i, inputs in enumerate(_input_texts(rows, columns))]
+    outputs, columns = output_registry[config.dataset.task_type], config.prompting.input_columns
+    place = f"{key} {path!r}"
+    check_columns(rows.column_names, [*columns, *outputs.further_inputs(config)], place)
+    examples = outputs.unanswered(rows, _input_texts(rows, columns), config, place)
     if not examples:
         raise DataError(f"{key} {path!r} has no rows")
     return examples, rows
@@ -96,5 +97,6 @@ def fingerprint(splits: Sequence[list[Example]], labels: LabelSet | None) -> str
         digest.update(b"\x00split")
         for example in examples:
             value = [dict(example.inputs), example.label, example.references]
+            value += [example.candidates] if example.candidates else []
             digest.update(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
     return digest.hexdigest()

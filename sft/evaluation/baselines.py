@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sft.evaluation.metrics.classification import accuracy, balanced_accuracy, f1
+from sft.evaluation.metrics.accuracy import accuracy
+from sft.evaluation.metrics.classification import balanced_accuracy, f1
 from sft.evaluation.outcome import ClassificationOutcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -54,4 +55,22 @@ class StructuredOutcome:
     predictions: list[str]
 
 
-Outcome = ClassificationOutcome | GenerationOutcome | StructuredOutcome
+@dataclass(frozen=True)
+class MultipleChoiceOutcome:
+    """References and predictions as indices into each row's own candidates.
+
+    candidates: [N], different numbers of texts. references, predictions: [N] int. probabilities: [N, L] float, rows sum
+    to 1; L is the largest number of candidates, and what a row lacks is 0.
+    """
+
+    task_type: ClassVar[TaskType] = "multiple_choice"
+
+    candidates: Sequence[Sequence[str]]
+    references: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+# Where an answer is one of several that are given, so that it is right or wrong.
+ChosenOutcome = ClassificationOutcome | MultipleChoiceOutcome
+Outcome = ChosenOutcome | GenerationOutcome | StructuredOutcome

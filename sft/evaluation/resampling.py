@@ -95,7 +95,7 @@ def _with_row_sums(outcome: Outcome, names: Sequence[str] | None) -> list[_Resam
         _Resampled(metric, metric.row_sums)
         for metric in metric_registry.values()
         if metric.row_sums is not None
-        and metric.task_type == outcome.task_type
+        and outcome.task_type in metric.task_types
         and (metric.default if names is None else metric.name in names)
     ]
 

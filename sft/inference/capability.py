@@ -117,7 +117,9 @@ def _trial_rows(rows: Sequence[ScoringRow]) -> list[ScoringRow]:
     others = [row for row in rows if row is not longest]
     alike = [row for row in others if common_length(row.prompt, longest.prompt) >= MIN_SHARED]
     chosen = [longest, *sorted(alike or others, key=lambda row: len(row.prompt))[:1]]
-    return [row._replace(tree=label_tree(_trial_labels(row.tree.labels))) for row in chosen]
+    labels = [_trial_labels(row.tree.labels) for row in chosen]
+    fewest = min(map(len, labels))  # rows may have different numbers, and scores are compared one by one
+    return [row._replace(tree=label_tree(few[:fewest])) for row, few in zip(chosen, labels, strict=True)]
 
 
 def _trial_labels(labels: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -19,13 +19,11 @@ def scored_end(
     a chat template; in the plain format only where one label is a prefix of another ("card", "card lost"), which
     would otherwise always win.
     """
-    ends = choice == "eot" or (
-        choice == "auto" and (prompt_format.name == "chat" or _one_is_prefix(bare_labels.labels))
-    )
+    ends = choice == "eot" or (choice == "auto" and (prompt_format.name == "chat" or one_is_prefix(bare_labels.labels)))
     return prompt_format.eot_id if ends else None
 
 
-def _one_is_prefix(labels: Sequence[Sequence[int]]) -> bool:
+def one_is_prefix(labels: Sequence[Sequence[int]]) -> bool:
     """Whether a label's tokens begin another's. In sorted order such a pair has neighbours of the kind."""
     ordered = sorted(map(tuple, labels))
     return any(b[: len(a)] == a for a, b in pairwise(ordered))

@@ -17,7 +17,7 @@ from sft.common_start import common_start
 from sft.errors import ModelError, NotANumberError, PromptError
 from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
-from sft.inference.engines import Engine, EngineOptions, engine_registry
+from sft.inference.engines import Engine, EngineOptions, RowsOfScores, engine_registry
 from sft.inference.label_tree import IntArray, LabelTree, label_tree
 from sft.inference.shards import Shards, key_of, parts
 from sft.inference.shared_prefixes import ScoringRow, common_length, scoring_row
@@ -56,11 +56,11 @@ class LabelScorer:
         self._choice = self._given
         self._compared_length = 0
 
-    def score(self, prompts: Sequence[LabelPrompt], end_id: int | None) -> LabelScores:
-        """end_id: the token scored after each label (see `label_end`), or None.
+    def score(self, prompts: Sequence[LabelPrompt], end_id: int | Sequence[int | None] | None) -> LabelScores:
+        """end_id: the token scored after each label (see `label_end`), or None; or one of these for each prompt.
 
-        Identical prompts are scored once. Raises `PromptError` for a prompt without any token, `NotANumberError` for
-        scores that are no numbers.
+        Prompts may have different numbers of labels. Identical prompts are scored once. Raises `PromptError` for a
+        prompt without any token, `NotANumberError` for scores that are no numbers.
         """
         if not all(prompt.prompt for prompt in prompts):
             raise PromptError(
@@ -70,8 +70,9 @@ class LabelScorer:
         rows: list[ScoringRow] = []
         known: dict[tuple[bytes, LabelTree], int] = {}
         places = []
-        for prompt, ids in zip(prompts, _arrays([prompt.prompt for prompt in prompts]), strict=True):
-            row = scoring_row(ids, label_tree(prompt.labels, end_id))
+        ends = end_id if isinstance(end_id, Sequence) else [end_id] * len(prompts)
+        for prompt, end, ids in zip(prompts, ends, _arrays([prompt.prompt for prompt in prompts]), strict=True):
+            row = scoring_row(ids, label_tree(prompt.labels, end))
             place = known.setdefault((row.key, row.tree), len(rows))
             if place == len(rows):
                 rows.append(row)
@@ -83,7 +84,9 @@ class LabelScorer:
                 "the model gives label scores that are no numbers",
                 "another model_args.dtype may help (float16 overflows easily); or train the adapter again",
             )
-        counts = np.array([[len(ids) for ids in prompt.labels] for prompt in prompts])
+        counts = np.zeros(scores.shape, dtype=np.int64)
+        for i, prompt in enumerate(prompts):
+            counts[i, : len(prompt.labels)] = [len(ids) for ids in prompt.labels]
         return LabelScores(scores, counts)
 
     def report(self) -> dict[str, Any]:
@@ -111,12 +114,15 @@ class LabelScorer:
 
 
 def _in_shards(engine: Engine, rows: Sequence[ScoringRow], shards: Shards) -> NDArray[np.float64]:
-    """[rows, labels]. Rows that begin alike are mostly in one shard; how they are parted depends on the rows alone."""
+    """[rows, labels], as engines give them.
+
+    Rows that begin alike are mostly in one shard; how they are parted depends on the rows alone.
+    """
     order = sorted(range(len(rows)), key=lambda i: rows[i].key)
     ordered = [rows[i] for i in order]
     common = [0, *(common_length(a.prompt, b.prompt) for a, b in pairwise(ordered))]
     to_read = [len(row.prompt) - shared + len(row.tree) for row, shared in zip(ordered, common, strict=True)]
-    scores = np.empty((len(rows), len(rows[0].tree.labels)))
+    scores = RowsOfScores(rows).values
     for part in parts(to_read, _TOKENS_IN_SHARD):
         shard = ordered[part]
         labels = {id(row.tree): key_of(row.tree.labels) for row in shard}
@@ -125,7 +131,7 @@ def _in_shards(engine: Engine, rows: Sequence[ScoringRow], shards: Shards) -> ND
         if known is None:
             known = engine(shard, len(rows) - part.stop)
             shards.put(key, known)
-        scores[order[part]] = known
+        scores[order[part], : known.shape[1]] = known
     return scores
 
 

@@ -33,7 +33,7 @@ class PackedBatch:
     tokens, positions, ends: [T]; `ends` counts from the batch's first token. starts: [D + 1], where documents begin.
     branches: whether any token is followed by several (if not, every document is an ordinary causal sequence).
     scored: [R], the tokens after which something is predicted. edge_rows: [E], which of `scored`, ascending.
-    edge_tokens: [E], what is predicted. edge_cells: [E], row (in the order of `rows`) * labels + label.
+    edge_tokens: [E], what is predicted. edge_cells: [E], which of the labels of all `rows`, end to end.
     """
 
     tokens: IntArray
@@ -86,6 +86,7 @@ def pack(documents: Sequence[Document], multiple: int = 1) -> PackedBatch:
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slots = [slots + start for part, start in zip(laid, starts[:-1], strict=True) for slots in part.slots]
     first_slot = np.cumsum([0, *map(len, slots)])[:-1]
+    first_cell = np.cumsum([0, *(len(row.tree.labels) for row in rows)])[:-1]
     return PackedBatch(
         tokens=np.concatenate([part.tokens for part in laid]),
         positions=np.concatenate([part.positions for part in laid]),
@@ -96,7 +97,7 @@ def pack(documents: Sequence[Document], multiple: int = 1) -> PackedBatch:
         scored=np.concatenate(slots),
         edge_rows=np.concatenate([row.tree.edge_slots + first for row, first in zip(rows, first_slot, strict=True)]),
         edge_tokens=np.concatenate([row.tree.edge_tokens for row in rows]),
-        edge_cells=np.concatenate([row.tree.edge_labels + i * len(row.tree.labels) for i, row in enumerate(rows)]),
+        edge_cells=np.concatenate([row.tree.edge_labels + first for row, first in zip(rows, first_cell, strict=True)]),
         rows=rows,
     )
 

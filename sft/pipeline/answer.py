@@ -112,8 +112,13 @@ class Answerer:
         return self.scorer().score(prompts, self.format.eot_id)
 
     def label_scoring(self, builder: PromptBuilder) -> LabelScoring:
-        end = scored_end(self._config.inference_or_default.label_end, self.format, builder.bare_labels())
-        return LabelScoring(self.prepared, self.scorer(), end)
+        choice = self._config.inference_or_default.label_end
+        if self.prepared.labels is not None:
+            end = scored_end(choice, self.format, builder.bare_labels())
+            return LabelScoring(self.prepared, self.scorer(), end)
+        end = scored_end(choice, self.format, LabelPrompt([], []))
+        in_need = self.format.eot_id if choice == "auto" and end is None else None
+        return LabelScoring(self.prepared, self.scorer(), end, in_need)
 
     def scorer(self) -> LabelScorer:
         inference = self._config.inference_or_default

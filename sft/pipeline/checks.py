@@ -12,13 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from sft.adapters import adapter_registry
 from sft.adapters.experimental import REFUSED
-from sft.calibration import calibration_registry
+from sft.calibration import Needs, calibration_registry
 from sft.calibration.normalization import normalization_registry
 from sft.config.arguments import lora_initializations
 from sft.config.problems import problems_of
-from sft.config.schema import ExperimentConfig, MethodConfig
+from sft.config.schema import ExperimentConfig, InferenceConfig, MethodConfig
 from sft.errors import Problem
 from sft.evaluation.metrics import check_metrics
+from sft.pipeline.conclude import make_calibration
 from sft.registry import Registry, unknown_name_fix
 
 _CALIBRATION = "inference.calibration"
@@ -34,7 +35,35 @@ def check_registered_names(config: ExperimentConfig) -> list[Problem]:
     problems += _check_name("inference.score_normalization", inference.score_normalization, normalization_registry)
     if inference.calibration is not None:
         problems += check_calibration(inference.calibration)
+    if not problems and config.dataset.task_type == "multiple_choice":
+        problems = _check_methods_for_candidates(inference)
     return problems
+
+
+def _check_methods_for_candidates(inference: InferenceConfig) -> list[Problem]:
+    """That normalisation and calibration make sense where every row has candidates of its own: nothing is known of a
+    candidate's bias but its premise.
+    """
+    problems = []
+    normalization, spec = normalization_registry[inference.score_normalization](), inference.calibration
+    if _compares_labels(normalization.needs):
+        what = f"{inference.score_normalization!r} compares the scores of labels that all rows share"
+        fix = "use none, tokens, characters, bytes or pmi"
+        problems.append(Problem("inference.score_normalization", f"{what}; in multiple_choice no two do", fix))
+    calibration = None if spec is None else make_calibration(spec)
+    if spec is not None and calibration is not None:
+        if calibration.transductive or _compares_labels(calibration.needs):
+            what = f"{spec.method!r} estimates a bias of labels that all rows share; in multiple_choice no two do"
+            fix = 'use "temperature" or none; score_normalization "pmi" compares each candidate with its premise'
+            problems.append(Problem(_CALIBRATION, what, fix))
+        elif calibration.needs.shots and normalization.needs.premise:
+            what = f"{spec.method!r} learns from scores of the shots, after which no premise is scored"
+            problems.append(Problem(_CALIBRATION, what, "use another score_normalization"))
+    return problems
+
+
+def _compares_labels(needs: Needs) -> bool:
+    return bool(needs.content_free or needs.random_words or needs.unlabelled is not None)
 
 
 def check_calibration(spec: MethodConfig) -> list[Problem]:

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.calibration import Calibration, Needs, Support, calibration_registry
+from sft.calibration.base import Scores
 from sft.calibration.normalization import Normalization, Reference, normalization_registry
+from sft.calibration.normalization.rows import normalize_rows
 from sft.calibration.scored import RawSupport, ScoredInputs
 from sft.config.schema import InferenceConfig, MethodConfig
 from sft.data.example import Example, LabelSet
@@ -21,10 +23,10 @@ from sft.label_scores import LabelScores, probabilities
 
 
 class Conclusion(NamedTuple):
-    """label_indices: [N]. probabilities: [N, L]. report: how they came about, for the record.
+    """label_indices: [N]. probabilities: [N, L], 0 for what a row with fewer candidates lacks.
 
-    warnings: those of the calibration. Its report holds them too, because another calibration of the same scores
-    leaves others.
+    report: how they came about, for the record. warnings: those of the calibration. Its report holds them too, because
+    another calibration of the same scores leaves others.
     """
 
     label_indices: NDArray[np.int64]
@@ -54,12 +56,13 @@ def make_calibration(spec: MethodConfig) -> Calibration:
 
 def conclude(
     inference: InferenceConfig,
-    labels: LabelSet,
+    labels: LabelSet | None,
     scores: LabelScores,
     test: Sequence[Example],
     support: ScoredInputs,
 ) -> Conclusion:
-    """scores: raw, of the rows `test`, whose labels aren't looked at.
+    """labels: None where every row has candidates of its own. scores: raw, of the rows `test`, whose labels aren't
+    looked at.
 
     Raises `MissingScores` where `support` lacks what the config's methods need, `ModelError` for results that are no
     numbers.
@@ -67,14 +70,14 @@ def conclude(
     normalization: Normalization = normalization_registry[inference.score_normalization]()
     test_rows = [example.row for example in test]
     beside = support.select(normalization.needs, test_rows)
-    reference = Reference(labels.verbalisations, beside.premise, beside.content_free)
+    normalized = _Normalizer(normalization, labels, beside)
     report: dict[str, Any] = {"score_normalization": inference.score_normalization, "calibration": None}
     warnings: tuple[str, ...] = ()
     with np.errstate(invalid="ignore"):  # minus infinity less minus infinity, which is told below
-        adjusted = normalization.normalize(scores, reference)
+        adjusted = normalized(scores, [example.candidates for example in test])
         if inference.calibration is not None:
             calibration = make_calibration(inference.calibration)
-            seen = _normalized(support.select(calibration.needs, test_rows), normalization, reference)
+            seen = normalized.support(support.select(calibration.needs, test_rows))
             adjusted, fitted, warnings = calibration.adjust(adjusted, seen)
             in_file = _test_inputs_in_file(calibration, test, support)
             if in_file:
@@ -96,14 +99,30 @@ def conclude(
     return Conclusion(adjusted.argmax(axis=1), probabilities(adjusted), report, warnings)
 
 
-def _normalized(raw: RawSupport, normalization: Normalization, reference: Reference) -> Support:
-    return Support(
-        content_free=normalization.normalize(raw.content_free, reference),
-        random_words=normalization.normalize(raw.random_words, reference),
-        shots=normalization.normalize(raw.shots, reference),
-        shot_labels=raw.shot_labels,
-        unlabelled=normalization.normalize(raw.unlabelled, reference),
-    )
+class _Normalizer:
+    """All scores of a run go through the same normalisation: by the labels of the task, or by each row's candidates."""
+
+    def __init__(self, normalization: Normalization, labels: LabelSet | None, beside: RawSupport) -> None:
+        self._normalization, self._beside = normalization, beside
+        self._reference = None
+        if labels is not None:
+            self._reference = Reference(labels.verbalisations, beside.premise, beside.content_free)
+
+    def __call__(self, scores: LabelScores, candidates: Sequence[tuple[str, ...]] = ()) -> Scores:
+        if self._reference is None:
+            return normalize_rows(self._normalization, scores, candidates, self._beside.premise)
+        return self._normalization.normalize(scores, self._reference)
+
+    def support(self, raw: RawSupport) -> Support:
+        """Rows with candidates of their own have none but shots, and for those no premise was scored."""
+        assert not raw.shot_candidates or not self._normalization.needs.premise
+        return Support(
+            content_free=self(raw.content_free),
+            random_words=self(raw.random_words),
+            shots=self(raw.shots, raw.shot_candidates),
+            shot_labels=raw.shot_labels,
+            unlabelled=self(raw.unlabelled),
+        )
 
 
 def _test_inputs_in_file(calibration: Calibration, test: Sequence[Example], support: ScoredInputs) -> int:

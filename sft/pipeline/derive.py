@@ -51,7 +51,7 @@ def answers_key(config: ExperimentConfig) -> AnswersKey:
 
 def also_needed(configs: Sequence[ExperimentConfig]) -> list[Needs]:
     """What to score in one run, so that runs with these configs need no model."""
-    scored = [config for config in configs if config.dataset.task_type == "classification"]
+    scored = [config for config in configs if config.scores_answers]
     return [needs for config in scored for needs in needs_of(config.inference_or_default)]
 
 

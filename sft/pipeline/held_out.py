@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.data.example import Example
-from sft.label_scores import log_softmax
+from sft.label_scores import RowScores, log_softmax, stacked
 from sft.pipeline.answer import Answerer
 from sft.pipeline.folds import TrainedOnRest
 
@@ -36,13 +36,13 @@ CRITERIA = {"nll": Criterion(_negative_log_likelihood, False), "accuracy": Crite
 def held_out_score(trained: TrainedOnRest, held_out: list[Example], metric: str) -> float:
     """The criterion on rows that the model wasn't trained on, after in-context examples of the rest of the pool.
 
-    Classification: of the label scores as the model gives them, neither normalised nor calibrated, whichever way the
-    run answers. Generation: the negative log-likelihood of the references, per token (with the end of the turn), in
-    nats.
+    Classification and multiple choice: of the scores as the model gives them, neither normalised nor calibrated,
+    whichever way the run answers. Generation: the negative log-likelihood of the references, per token (with the end of
+    the turn), in nats.
     """
     answerer = Answerer(trained.rest, trained.loaded)
-    if trained.rest.labels is None:
+    if held_out[0].label is None:
         scores = answerer.score_references(held_out)
         return float(-scores.log_probs.sum() / (scores.token_counts + 1).sum())
-    log_probs = np.array([one.log_probs for one in answerer.score_shots(held_out)])
-    return CRITERIA[metric].score(log_probs, np.array([shot.label for shot in held_out], dtype=np.int64))
+    scored = stacked([RowScores(one.log_probs, one.token_counts) for one in answerer.score_shots(held_out)])
+    return CRITERIA[metric].score(scored.log_probs, np.array([shot.label for shot in held_out], dtype=np.int64))

@@ -29,10 +29,11 @@ def items_of(prepared: Prepared, answers: Answers) -> Iterator[dict[str, Any]]:
         if answers.problems is not None and answers.problems[i] is not None:
             item["problem"] = answers.problems[i]
         if answers.scores is not None:
-            item["scores"] = answers.scores.log_probs[i].tolist()
-            item["token_counts"] = answers.scores.token_counts[i].tolist()
-        if answers.probabilities is not None:
-            item["probabilities"] = shown_probabilities(answers.probabilities[i])
+            scores = answers.scores.row(i)
+            item["scores"] = scores.log_probs.tolist()
+            item["token_counts"] = scores.token_counts.tolist()
+            if answers.probabilities is not None:
+                item["probabilities"] = shown_probabilities(answers.probabilities[i, : len(scores.log_probs)])
         yield item
 
 

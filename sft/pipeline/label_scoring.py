@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sft.calibration.scored import ScoredInput, ScoredInputs
 from sft.data.example import Example
 from sft.data.random_words import ROWS_READ
+from sft.inference.label_end import one_is_prefix
 from sft.inference.label_scorer import LabelScorer
 from sft.label_scores import LabelScores
 from sft.pipeline.answers import Answers
@@ -30,19 +31,23 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelScoring:
-    """How a run scores labels. end: the token that is scored after each (see `label_end`), or None."""
+    """How a run scores labels, or each row's candidates.
+
+    end: the token that is scored after each (see `label_end`), or None. end_in_need: the token that is scored after the
+    candidates of rows in which one begins another, where none is scored elsewhere.
+    """
 
     prepared: Prepared
     scorer: LabelScorer
     end: int | None
+    end_in_need: int | None = None
 
     def score(self, prompts: Sequence[LabelPrompt], beside: Sequence[SupportPrompt]) -> Scored:
         """Everything in one call, in which the scorer can share what prompts have in common."""
-        scores = self.scorer.score([*prompts, *(one.prompt for one in beside)], self.end)
+        every = [*prompts, *(one.prompt for one in beside)]
+        scores = self.scorer.score(every, self.end if self.end_in_need is None else [self._end(one) for one in every])
         n = len(prompts)
-        support = [
-            ScoredInput(one.input, scores.log_probs[n + i], scores.token_counts[n + i]) for i, one in enumerate(beside)
-        ]
+        support = [ScoredInput(one.input, *scores.row(n + i)) for i, one in enumerate(beside)]
         return Scored(LabelScores(scores.log_probs[:n], scores.token_counts[:n]), support)
 
     def answers(
@@ -54,21 +59,27 @@ class LabelScoring:
     ) -> Answers:
         """The answers to `examples`, whose prompts are given. shots: scores that other models gave to the shots."""
         labels = self.prepared.labels
-        assert labels is not None
         scored = self.score(prompts, beside)
         support = [*scored.support, *shots]
-        by_need = ScoredInputs(support, labels.names)
+        by_need = ScoredInputs(support, labels.names if labels else ())
         concluded = conclude(self.prepared.config.inference_or_default, labels, scored.rows, examples, by_need)
         for warning in concluded.warnings:
             logger.warning("%s", warning)
         file = self.prepared.unlabelled
         stored = {
             "inputs": by_need.counts(),
-            "training_rows_for_random_words": min(len(self.prepared.data.train), ROWS_READ),
+            **(
+                {}
+                if labels is None
+                else {"training_rows_for_random_words": min(len(self.prepared.data.train), ROWS_READ)}
+            ),
             **({} if file is None else {"unlabelled_fingerprint": file.fingerprint}),
         }
         return Answers(
-            texts=[labels.names[i] for i in concluded.label_indices],
+            texts=[
+                labels.names[i] if labels else example.candidates[i]
+                for example, i in zip(examples, concluded.label_indices, strict=True)
+            ],
             label_indices=concluded.label_indices,
             probabilities=concluded.probabilities,
             scores=scored.rows,
@@ -76,8 +87,16 @@ class LabelScoring:
             report={
                 "method": "logits",
                 "scorer": self.scorer.report(),
-                "label_end": "none" if self.end is None else "eot",
+                "label_end": self._end_rule(),
                 **concluded.report,
                 "support": stored,
             },
         )
+
+    def _end(self, prompt: LabelPrompt) -> int | None:
+        return self.end_in_need if one_is_prefix(prompt.labels) else self.end
+
+    def _end_rule(self) -> str:
+        if self.end_in_need is not None:
+            return "eot where a candidate begins another"
+        return "none" if self.end is None else "eot"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PREDICTIONS = "predictions"
+CANDIDATES, PROBABILITIES = "candidates", "probabilities"
 
 
 def predict(
@@ -27,8 +28,9 @@ def predict(
 ) -> Path:
     """Write the answers for the test rows, or for the rows of a file, and return the TSV's path.
 
-    Columns: all of the rows' own, `predictions`, and for scored labels `probability_<label>`. An existing folder as
-    `results_path` gets a file named after the run. input_path: rows that need only the input columns.
+    Columns: all of the rows' own, `predictions`, and for scored labels `probability_<label>`; for scored candidates
+    `candidates` and `probabilities`, two JSON lists. An existing folder as
+    `results_path` gets a file named after the run. input_path: rows that need no answers.
     """
     results_path = Path(results_path)
     make_folder(results_path if results_path.is_dir() else results_path.parent, "--results-path")
@@ -41,6 +43,12 @@ def predict(
     labels = unanswered.prepared.labels
     if answers.probabilities is not None and labels is not None:
         added |= {_probability(name): answers.probabilities[:, i] for i, name in enumerate(labels.names)}
+    elif answers.probabilities is not None:
+        offered = [list(example.candidates) for example in unanswered.examples]
+        added[CANDIDATES] = offered
+        added[PROBABILITIES] = [
+            row[: len(texts)].tolist() for row, texts in zip(answers.probabilities, offered, strict=True)
+        ]
     write_text(path, to_tsv(unanswered.rows.to_pandas().assign(**added)))
     finished.remove()
     return path
@@ -56,8 +64,10 @@ def _unfinished(path: Path, unanswered: Unanswered) -> Path:
 def _check_columns(config: ExperimentConfig, unanswered: Unanswered) -> None:
     """Raises `SftError` where the rows have a column that an answer would be written to."""
     labels = unanswered.prepared.labels
-    scored = labels.names if labels is not None and config.inference_or_default.method == "logits" else ()
-    for column in (PREDICTIONS, *map(_probability, scored)):
+    added = [PREDICTIONS]
+    if config.scores_answers:
+        added += [CANDIDATES, PROBABILITIES] if labels is None else map(_probability, labels.names)
+    for column in added:
         if column in unanswered.rows.column_names:
             raise SftError(f"the data set has a column {column!r} of its own", "rename it")
 

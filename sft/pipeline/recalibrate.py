@@ -11,15 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from sft.calibration import calibration_registry
 from sft.calibration.normalization import normalization_registry
 from sft.calibration.scored import MissingScores
 from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.errors import ConfigError, SftError
 from sft.evaluation.metrics import compute_metrics
-from sft.evaluation.outcome import ClassificationOutcome
+from sft.evaluation.stored_answers import concluded_outcome
 from sft.pipeline.canonical import plan_id
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.conclude import conclude, needs_of, scores_shots
@@ -93,6 +91,10 @@ def recalibrate_runs(
         stored = run.stored()
         target = make_folder(results_path or run.folder.parent, "--results-path")
         for choice in chosen:
+            problems = [] if choice.named else check_registered_names(_config(run, choice))
+            if problems:
+                yield Impossible(run, choice, problems[0].message)
+                continue
             try:
                 yield recalibrate(run, stored, _config(run, choice), target)
             except SftError as error:
@@ -123,12 +125,7 @@ def recalibrate(
         for warning in concluded.warnings:
             logger.warning("%s", warning)
     with log.stage("evaluation"):
-        outcome = ClassificationOutcome(
-            labels=labels.names,
-            references=np.array([labels.names.index(item["reference"]) for item in stored.items], dtype=np.int64),
-            predictions=concluded.label_indices,
-            probabilities=concluded.probabilities,
-        )
+        outcome = concluded_outcome(stored.items, run.record, concluded.label_indices, concluded.probabilities)
         results = compute_metrics(outcome, config.evaluation.metrics, config.evaluation.metric_args)
     log.finish()
     record = replace(
@@ -150,7 +147,11 @@ def recalibrate(
     write_items(
         folder,
         (
-            {**item, "prediction": labels.names[index], "probabilities": shown_probabilities(row)}
+            {
+                **item,
+                "prediction": (labels.names if labels else item["candidates"])[index],
+                "probabilities": shown_probabilities(row[: len(item["scores"])]),
+            }
             for item, index, row in zip(stored.items, concluded.label_indices, concluded.probabilities, strict=True)
         ),
     )
@@ -174,13 +175,14 @@ def _config(run: ScoredRun, choice: Choice) -> ExperimentConfig:
 
 
 def _check(run: ScoredRun, choice: Choice, stored: StoredScores) -> None:
+    if not choice.named:
+        return
     config = _config(run, choice)
     problems = check_registered_names(config)
     if problems:
         raise ConfigError(f"{choice} for {run.name}", problems)
-    if choice.named:
-        try:
-            for needs in needs_of(config.inference_or_default):
-                stored.support.select(needs, run.test_rows)
-        except MissingScores as error:
-            raise MissingScores(f"{choice} for {run.name}: {error.message}", error.hint) from None
+    try:
+        for needs in needs_of(config.inference_or_default):
+            stored.support.select(needs, run.test_rows)
+    except MissingScores as error:
+        raise MissingScores(f"{choice} for {run.name}: {error.message}", error.hint) from None

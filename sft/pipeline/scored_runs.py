@@ -14,7 +14,7 @@ from sft.config.identity import run_id
 from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.data.example import Example, LabelSet
 from sft.errors import SftError
-from sft.label_scores import LabelScores, log_probs_of
+from sft.label_scores import LabelScores, RowScores, log_probs_of, stacked
 from sft.pipeline.canonical import canonical_config
 from sft.pipeline.conclude import needs_of
 from sft.records import (
@@ -41,7 +41,9 @@ class StoredScores(NamedTuple):
     @property
     def test(self) -> list[Example]:
         """The test rows without their labels."""
-        return [Example(item["row"], item["inputs"]) for item in self.items]
+        return [
+            Example(item["row"], item["inputs"], candidates=tuple(item.get("candidates", ()))) for item in self.items
+        ]
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,10 @@ class ScoredRun:
         return str(self.record.inference.get("scores_of") or self.record.run_id)
 
     @property
-    def labels(self) -> LabelSet:
+    def labels(self) -> LabelSet | None:
+        """None where every row has candidates of its own."""
         data = self.record.data
-        return LabelSet(tuple(data["labels"]), tuple(data["verbalisations"]))
+        return data["labels"] and LabelSet(tuple(data["labels"]), tuple(data["verbalisations"]))
 
     @property
     def test_rows(self) -> list[int]:
@@ -78,11 +81,9 @@ class ScoredRun:
                 "record",
                 _AGAIN,
             )
-        rows = LabelScores(
-            np.array([log_probs_of(item) for item in items]), np.array([item["token_counts"] for item in items])
-        )
+        rows = stacked([RowScores(log_probs_of(item), np.array(item["token_counts"])) for item in items])
         scored = [ScoredInput.from_item(item) for item in beside]
-        return StoredScores(items, rows, ScoredInputs(scored, self.labels.names))
+        return StoredScores(items, rows, ScoredInputs(scored, self.labels.names if self.labels else ()))
 
     def _read(self, name: str, read: Callable[[Path], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         try:

@@ -46,7 +46,7 @@ def plan_shots(prepared: Prepared, source: ModelSource, *, trains: bool) -> Shot
     """
     inference = prepared.config.inference_or_default
     needed = any(needs.shots for needs in needs_of(inference))
-    if prepared.labels is None or not scores_shots(inference):
+    if not prepared.config.scores_answers or not scores_shots(inference):
         return None
     obstacle = _obstacle(prepared, source, trains)
     if obstacle is None:
@@ -98,7 +98,6 @@ class _Obstacle(NamedTuple):
 
 
 def _obstacle(prepared: Prepared, source: ModelSource, trains: bool) -> _Obstacle | None:
-    assert prepared.labels is not None
     if source.trained is not None:
         return _Obstacle(
             f"it can't be known which rows {str(source.trained)!r} was trained on",

@@ -57,9 +57,10 @@ def support_prompts(
 
 
 def shot_input(shot: Example, prepared: Prepared) -> SupportInput:
-    assert prepared.labels is not None
     assert shot.label is not None
-    return SupportInput("shot", shot.inputs, row=shot.row, reference=prepared.labels.names[shot.label])
+    names = shot.candidates if prepared.labels is None else prepared.labels.names
+    own = shot.candidates or None
+    return SupportInput("shot", shot.inputs, row=shot.row, reference=names[shot.label], candidates=own)
 
 
 class _Wanted(NamedTuple):
@@ -72,7 +73,7 @@ class _Wanted(NamedTuple):
 
 def _prompt(wanted: _Wanted, builder: PromptBuilder) -> LabelPrompt:
     if wanted.input.prompt is not None:
-        return builder.premise_prompt(wanted.input.prompt)
+        return builder.premise_prompt(wanted.input.prompt, wanted.example)
     return builder.label_prompt(wanted.example, wanted.shown)
 
 
@@ -89,7 +90,13 @@ def _wanted(
     if any(one.premise for one in needs):
         text = prepared.config.inference_or_default.pmi_premise
         empty = dict.fromkeys(prepared.config.prompting.input_columns, "") if text is None else {}
-        yield _Wanted(SupportInput("premise", empty, prompt=text), Example(_NO_ROW, empty), shown.for_query(nowhere))
+        examples = shown.for_query(nowhere)
+        if prepared.labels is not None:
+            yield _Wanted(SupportInput("premise", empty, prompt=text), Example(_NO_ROW, empty), examples)
+        for row in test if prepared.labels is None else ():
+            own = row.candidates
+            read = SupportInput("premise", empty, test_row=row.row, prompt=text, candidates=own)
+            yield _Wanted(read, Example(_NO_ROW, empty, candidates=own), examples)
     if any(one.shots for one in needs):
         others = prepared.calibration_examples()
         for shot in prepared.pool:

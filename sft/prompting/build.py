@@ -21,7 +21,7 @@ class TrainingSequence(NamedTuple):
 
 
 class LabelPrompt(NamedTuple):
-    """A prompt and the tokens of every label after it (without end-of-turn), in label order."""
+    """A prompt and the tokens of every label, or of the row's candidates, after it (without end-of-turn), in order."""
 
     prompt: list[int]
     labels: list[list[int]]
@@ -67,17 +67,26 @@ class PromptBuilder:
         return TrainingSequence(prompt + answer_ids, len(prompt))
 
     def label_prompt(self, example: Example, shown: Sequence[Example]) -> LabelPrompt:
-        """The prompt of a row with the tokens of every label after it; the limit holds for the longest label."""
+        """The prompt of a row with the tokens of every label, or of its candidates, after it; the limit holds for the
+        longest of them.
+        """
+        answers = self._alternatives(example)
+
+        def parts(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> LabelPrompt:
+            return self._with_answers(self._format.prompt(demonstrations, inputs), answers)
 
         def length(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> int:
-            prompt, labels = self._label_parts(demonstrations, inputs)
+            prompt, labels = parts(demonstrations, inputs)
             return len(prompt) + max(map(len, labels)) + 1
 
-        return self._label_parts(*self._fit(example, shown, length))
+        return parts(*self._fit(example, shown, length))
 
-    def premise_prompt(self, text: str) -> LabelPrompt:
-        """A text as the whole prompt, with the tokens of every label. Raises `PromptError` beyond the limit."""
-        made = self._with_labels(self._format.alone(text))
+    def premise_prompt(self, text: str, example: Example) -> LabelPrompt:
+        """A text as the whole prompt, with the tokens of every label, or of the example's candidates.
+
+        Raises `PromptError` beyond the limit.
+        """
+        made = self._with_answers(self._format.alone(text), self._alternatives(example))
         length = len(made.prompt) + max(map(len, made.labels)) + 1
         if self._limit is not None and length > self._limit:
             raise PromptError(
@@ -99,17 +108,19 @@ class PromptBuilder:
 
     def bare_labels(self) -> LabelPrompt:
         """The labels' tokens after a prompt with empty inputs: what depends on model, format and labels only."""
-        return self._label_parts([], dict.fromkeys(self._prompting.input_columns, ""))
+        empty = dict.fromkeys(self._prompting.input_columns, "")
+        return self._with_answers(self._format.prompt([], empty), self._label_answers)
 
     def answer_length(self, example: Example) -> int:
         """Tokens of an example's whole answer and its end-of-turn."""
         return self._encoder.count(self._format.answer(self._whole_answer(example))) + 1
 
-    def _label_parts(self, demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> LabelPrompt:
-        return self._with_labels(self._format.prompt(demonstrations, inputs))
+    def _alternatives(self, example: Example) -> list[str]:
+        """The answers between which a row's is chosen, as they are written after the prompt."""
+        return [self._format.answer(text) for text in example.candidates] or self._label_answers
 
-    def _with_labels(self, pieces: Sequence[Piece]) -> LabelPrompt:
-        prompt, labels = self._encoder.encode_answers(pieces, self._label_answers)
+    def _with_answers(self, pieces: Sequence[Piece], answers: Sequence[str]) -> LabelPrompt:
+        prompt, labels = self._encoder.encode_answers(pieces, answers)
         return LabelPrompt(self._format.prefix_ids + prompt, labels)
 
     def _fit(self, example: Example, shown: Sequence[Example], length: Length) -> Fitted:
@@ -136,10 +147,10 @@ class PromptBuilder:
         return self._cut_inputs[key]
 
     def _answer(self, example: Example) -> str:
-        """The verbalised label, or the reference cut to `max_output_length` tokens."""
+        """The verbalised label, the right candidate, or the reference cut to `max_output_length` tokens."""
         text = self._whole_answer(example)
         maximum = self._prompting.max_output_length
-        if self._labels is not None or maximum is None:
+        if example.label is not None or maximum is None:
             return text
         cut = self._encoder.cut(text, maximum)
         if cut != text and self._prompting.output_schema is not None:
@@ -152,10 +163,10 @@ class PromptBuilder:
         return cut
 
     def _whole_answer(self, example: Example) -> str:
-        if self._labels is None:
+        if example.label is None:
             return example.references[0]
-        assert example.label is not None
-        return self._labels.verbalisations[example.label]
+        alternatives = example.candidates if self._labels is None else self._labels.verbalisations
+        return alternatives[example.label]
 
     def _check_label_lengths(self) -> None:
         maximum = self._prompting.max_output_length

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sft.errors import SftError
 from sft.evaluation.label_counts import label_counts, split_counts
 from sft.evaluation.metrics import metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, Outcome
+from sft.evaluation.outcome import ChosenOutcome, ClassificationOutcome, Outcome
 from sft.evaluation.resampling import JudgedRun, resampled
 from sft.evaluation.statistics.bootstrap import ResampledRuns, crossed_bootstrap
 from sft.evaluation.statistics.effort import USUAL
@@ -101,7 +101,7 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     runs = (_read(first), _read(second))
     _check(*runs)
     outcomes = [run.judged.outcome for run in runs]
-    metric = "accuracy" if isinstance(outcomes[0], ClassificationOutcome) else "exact_match"
+    metric = "accuracy" if isinstance(outcomes[0], ChosenOutcome) else "exact_match"
     right = [_right(run.judged) for run in runs]
     names = [run.name for run in runs]
     if names[0] == names[1]:
@@ -149,7 +149,10 @@ def _check(first: _Run, second: _Run) -> None:
 
 
 def _other_references(first: _Run, second: _Run) -> int:
-    return sum(_reference(one) != _reference(other) for one, other in zip(first.items, second.items, strict=True))
+    return sum(
+        (_reference(one), one.get("candidates")) != (_reference(other), other.get("candidates"))
+        for one, other in zip(first.items, second.items, strict=True)
+    )
 
 
 def _reference(item: dict[str, Any]) -> list[str]:
@@ -158,7 +161,7 @@ def _reference(item: dict[str, Any]) -> list[str]:
 
 def _right(run: JudgedRun) -> NDArray[np.bool_]:
     outcome = run.outcome
-    if isinstance(outcome, ClassificationOutcome):
+    if isinstance(outcome, ChosenOutcome):
         return np.equal(outcome.predictions, outcome.references)
     exact = metric_registry[_EXACT_MATCH[outcome.task_type]]
     assert exact.row_sums is not None
@@ -180,7 +183,7 @@ def _metrics(first: _Run, second: _Run) -> list[Difference]:
 
 
 def _classes(first: Outcome, second: Outcome) -> list[Difference]:
-    """Precision, recall and F1 of each label; none for generation."""
+    """Precision, recall and F1 of each label; none where rows share no labels."""
     if not isinstance(first, ClassificationOutcome) or not isinstance(second, ClassificationOutcome):
         return []
     samples = crossed_bootstrap(

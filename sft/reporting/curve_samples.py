@@ -29,6 +29,10 @@ ZERO = "zero"
 _BASELINE_METRICS = ("accuracy", "balanced_accuracy", "f1")
 
 
+# Baselines whose results are expectations.
+_EXPECTED = ("majority", "random_guess")
+
+
 class SampledPoint(NamedTuple):
     """samples: [B] of the mean, paired with those of all other points; None where there are none."""
 
@@ -128,7 +132,7 @@ def _baselines(groups: Sequence[Group], metric: str, resamples: int) -> list[Sam
 def _baseline(name: str, shots: int, members: Sequence[Member], metric: str, resamples: int) -> SampledPoint:
     values = spread([member.record.baselines[name][metric] for member in members])
     samples = _samples(name, members, metric, resamples, values.mean)
-    interval = None if samples is None or name == "majority" else percentile_interval(samples)
+    interval = None if samples is None or name in _EXPECTED else percentile_interval(samples)
     at = CurvePoint(
         shots=shots,
         labels=float(np.mean([_labels(member.record) for member in members])),
@@ -147,11 +151,11 @@ def _samples(
     """[B], paired with those of runs on the same seeds.
 
     The majority class is a draw from all labels where they have as many shots each; the expectation of its accuracy is
-    the same for any test rows, so that it is taken as fixed.
+    the same for any test rows, so that it is taken as fixed. So is that of a guess among a row's candidates.
     """
     if resamples == 0:
         return None
-    if name == "majority":
+    if name in _EXPECTED:
         return np.full(resamples, mean)
     runs = [_judged_baseline(member, name) for member in members]
     known = [run for run in runs if run is not None]

@@ -7,13 +7,17 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from sft.calibration.normalization import normalization_registry
+from sft.calibration.normalization.rows import normalize_rows
 from sft.config.schema import PromptingConfig
 from sft.data.example import Example, LabelSet
 from sft.inference.label_scorer import LabelScorer
+from sft.label_scores import LabelScores, stacked
 from sft.models.load import LoadedModel
 from sft.models.source import ModelSource
 from sft.prompting.build import LabelPrompt, PromptBuilder
@@ -129,3 +133,36 @@ def test_log_likelihoods_agree_where_the_boundaries_do(name: str, assets: Path) 
     assert apart == [text for text in texts for _ in labels if text[-1].isspace()]
     assert compared + len(apart) == len(texts) * len(labels)
     assert (compared == 0) == (CASES[name].template is None)
+
+
+def test_candidates_score_and_rank_as_in_lm_evals_own_task(assets: Path) -> None:
+    """SciQ by lm-eval's prompt for it: `acc` is the largest sum, `acc_norm` the largest per character."""
+    path = assets / "models/base-8m"
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    loaded = LoadedModel(model, tokenizer, ModelSource(str(path), None), model.config.max_position_embeddings)
+    lines = (assets / "data/sciq/test.jsonl").read_text(encoding="utf-8").splitlines()[:8]
+    rows = [Example(i, row, candidates=tuple(row[c] for c in "ABCD")) for i, row in enumerate(map(json.loads, lines))]
+    template = "{support}\nQuestion: {question}\nAnswer: "
+    prompting = PromptingConfig(
+        input_columns=["support", "question"], output_column="label", format="plain", template=template
+    )
+    encoder = TextEncoder(tokenizer)
+    builder = PromptBuilder(encoder, choose_format(tokenizer, encoder, prompting), prompting, None, None)
+    ours = LabelScorer(loaded).score([builder.label_prompt(row, []) for row in rows], None).log_probs
+    peer, lengths = Peer(loaded), np.array([[len(text) for text in row.candidates] for row in rows])
+    texts = [template.format(**row.inputs).rstrip() for row in rows]
+    theirs = np.array(
+        [
+            peer.log_likelihoods(text, [f" {candidate}" for candidate in row.candidates])
+            for text, row in zip(texts, rows, strict=True)
+        ]
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-4, rtol=0)
+    normalized = normalize_rows(
+        normalization_registry["characters"](),
+        LabelScores(ours, np.ones_like(lengths)),
+        [row.candidates for row in rows],
+        stacked([]),
+    )
+    np.testing.assert_array_equal(normalized.argmax(axis=1), (theirs / lengths).argmax(axis=1))

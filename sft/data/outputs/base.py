@@ -25,6 +25,16 @@ class Outputs(ABC):
         """The labels that all rows share; None for a task without."""
         return None
 
+    def further_inputs(self, config: ExperimentConfig) -> list[str]:
+        """The columns that rows without answers need beside the input columns."""
+        return []
+
+    def unanswered(
+        self, rows: Dataset, inputs: Sequence[Mapping[str, str]], config: ExperimentConfig, place: str
+    ) -> list[Example]:
+        """One example for each row, without its answer. place: what error messages call the rows."""
+        return [Example(i, text) for i, text in enumerate(inputs)]
+
     @abstractmethod
     def examples(
         self,

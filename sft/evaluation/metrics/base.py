@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ MetricFunction = TypeVar("MetricFunction", bound=Callable[..., dict[str, Any]])
 class Metric:
     """A named function of an outcome.
 
-    function: takes the outcome of its task type, and its arguments as keyword-only parameters, each with an annotation
+    function: takes the outcome of its task types, and its arguments as keyword-only parameters, each with an annotation
     (config values are checked against it) and a default. It returns what goes into the record's results: plain Python
     numbers and texts, and lists and dicts of them; nothing ({}) where the outcome lacks what the metric needs.
     default: whether it is computed when a config names no metrics. row_sums: how the results follow from sums over
@@ -34,7 +35,7 @@ class Metric:
     """
 
     name: str
-    task_type: TaskType
+    task_types: tuple[TaskType, ...]
     function: Callable[..., dict[str, Any]]
     default: bool = False
     row_sums: RowSums | None = None
@@ -63,18 +64,46 @@ class Metric:
 metric_registry: Registry[Metric] = Registry("metric")
 
 
+class MetricSource(ABC):
+    """Where metrics come from that a config names as `source:what`. Registered under the source's name.
+
+    argument: of its metrics, in which a config gives each its own arguments by `what`.
+    """
+
+    argument: str
+
+    @abstractmethod
+    def metric(self, what: str) -> Metric:
+        """Made anew by every call; nothing heavy is imported before the metric is computed."""
+
+    @abstractmethod
+    def problems(self, key: str, what: str) -> list[Problem]:
+        """What is wrong with such a name, which stands under `key`."""
+
+    def argument_problems(self, key: str, given: Any) -> list[Problem]:
+        """What is wrong with the arguments of one metric, which stand under `key`."""
+        return []
+
+
+metric_sources: Registry[MetricSource] = Registry("source of metrics")
+
+
 def metric(
     name: str,
     *,
-    task_type: TaskType,
+    task_type: TaskType | tuple[TaskType, ...],
     default: bool = False,
     row_sums: RowSums | None = None,
     lower_is_better: bool = False,
 ) -> Callable[[MetricFunction], MetricFunction]:
-    """Register the decorated function as a metric; the function itself is left as it is."""
+    """Register the decorated function as a metric; the function itself is left as it is.
+
+    task_type: one, or all whose outcomes the function takes.
+    """
+    task_types = (task_type,) if isinstance(task_type, str) else task_type
 
     def register(function: MetricFunction) -> MetricFunction:
-        metric_registry[name] = Metric(name, task_type, function, default, row_sums, lower_is_better)
+        metric_registry[name] = Metric(name, task_types, function, default, row_sums, lower_is_better)
         return function
 
     return register
@@ -110,7 +139,9 @@ def check_metrics(task_type: str, names: Sequence[str] | None, arguments: Mappin
     Where a name is wrong, nobody knows which metric was meant: arguments are then checked against all of the task type.
     """
     problems = _check_names(task_type, names or ())
-    metrics = _metrics_for(task_type) if problems else chosen_metrics(task_type, names)
+    of_sources = [made for name in names or () if (made := _from_source(name)) is not None]
+    metrics = [*_metrics_for(task_type), *of_sources] if problems else chosen_metrics(task_type, names)
+    problems += _check_arguments_of_sources(names or (), arguments)
     for name, value in arguments.items():
         takers = [metric for metric in metrics if name in metric.arguments]
         problems += _check_value(name, value, takers) if takers else [_unused_argument(name, task_type)]
@@ -118,14 +149,19 @@ def check_metrics(task_type: str, names: Sequence[str] | None, arguments: Mappin
 
 
 def _metrics_for(task_type: str) -> list[Metric]:
-    return [metric for metric in metric_registry.values() if metric.task_type == task_type]
+    return [metric for metric in metric_registry.values() if task_type in metric.task_types]
 
 
 def chosen_metrics(task_type: str, names: Sequence[str] | None) -> list[Metric]:
     """The metrics with these names; without names, the defaults of the task type."""
     if names is None:
         return [metric for metric in _metrics_for(task_type) if metric.default]
-    return [metric_registry[name] for name in names]
+    return [_from_source(name) or metric_registry[name] for name in names]
+
+
+def _from_source(name: str) -> Metric | None:
+    source, colon, what = name.partition(":")
+    return metric_sources[source].metric(what) if colon and source in metric_sources else None
 
 
 def _check_names(task_type: str, names: Sequence[str]) -> list[Problem]:
@@ -133,13 +169,33 @@ def _check_names(task_type: str, names: Sequence[str]) -> list[Problem]:
     problems = []
     for i, name in enumerate(names):
         key = f"evaluation.metrics[{i}]"
-        if name not in metric_registry:
-            problems.append(Problem(key, f"unknown metric {name!r}", unknown_name_fix(name, known)))
-        elif metric_registry[name].task_type != task_type:
-            what = f"{name!r} is a metric for {metric_registry[name].task_type}, and dataset.task_type is {task_type}"
-            problems.append(Problem(key, what, f"metrics for {task_type}: {', '.join(known)}"))
-        elif name in names[:i]:
+        source, colon, what = name.partition(":")
+        if name in names[:i]:
             problems.append(Problem(key, f"names {name!r} a second time", "name each metric once"))
+        elif colon and source in metric_sources:
+            problems += metric_sources[source].problems(key, what)
+        elif name not in metric_registry:
+            problems.append(Problem(key, f"unknown metric {name!r}", unknown_name_fix(name, known)))
+        elif task_type not in metric_registry[name].task_types:
+            of = " and ".join(metric_registry[name].task_types)
+            mistake = f"{name!r} is a metric for {of}, and dataset.task_type is {task_type}"
+            problems.append(Problem(key, mistake, f"metrics for {task_type}: {', '.join(known)}"))
+    return problems
+
+
+def _check_arguments_of_sources(names: Sequence[str], arguments: Mapping[str, Any]) -> list[Problem]:
+    """That arguments of metrics of a source are of chosen ones, and what those say of them."""
+    problems = []
+    for name, source in metric_sources.items():
+        chosen = [each.removeprefix(f"{name}:") for each in names if each.startswith(f"{name}:")]
+        given = arguments.get(source.argument)
+        for what, own in given.items() if chosen and isinstance(given, Mapping) else ():
+            key = f"evaluation.{source.argument}"
+            if what in chosen:
+                problems += source.argument_problems(f"{key}.{what}", own)
+            else:
+                fix = unknown_name_fix(str(what), chosen)
+                problems.append(Problem(key, f"names no chosen metric: {what!r}", fix))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Metrics of predicted labels.
+"""Metrics of predicted labels, beside accuracy.
 
 All but the confusion matrix are read off counts per label, which can be summed over resampled rows too. A prediction of
 -1 (a generated answer that names no label) is wrong for every metric: it counts in the support of its reference and is
@@ -16,19 +16,6 @@ from sft.evaluation.label_counts import Floats, LabelCounts, label_counts, split
 from sft.evaluation.metrics.base import metric
 from sft.evaluation.outcome import ClassificationOutcome
 from sft.evaluation.row_sums import RowSums, whole
-
-
-def _accuracy(sums: Floats, rows: int) -> dict[str, Floats]:
-    return {"accuracy": split_counts(sums).hits.sum(axis=0) / rows}
-
-
-_ACCURACY = RowSums(label_counts, _accuracy)
-
-
-@metric("accuracy", task_type="classification", default=True, row_sums=_ACCURACY)
-def accuracy(outcome: ClassificationOutcome) -> dict[str, Any]:
-    """The share of rows whose prediction is the reference."""
-    return whole(_ACCURACY, outcome)
 
 
 def _balanced_accuracy(sums: Floats, rows: int) -> dict[str, Floats]:

@@ -1,4 +1,4 @@
-"""Metrics of label probabilities: how far a run's confidence can be believed.
+"""Metrics of the probabilities of labels or candidates: how far a run's confidence can be believed.
 
 All return nothing for runs without probabilities (classification by generation).
 """
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sft.evaluation.metrics.base import metric
-from sft.evaluation.outcome import ClassificationOutcome
+from sft.evaluation.outcome import ChosenOutcome
 from sft.evaluation.row_sums import mean_over_rows, whole
 
 
-@metric("ece", task_type="classification", default=True, lower_is_better=True)
-def ece(outcome: ClassificationOutcome, *, bins: Annotated[int, Field(gt=0)] = 15) -> dict[str, Any]:
+@metric("ece", task_type=("classification", "multiple_choice"), default=True, lower_is_better=True)
+def ece(outcome: ChosenOutcome, *, bins: Annotated[int, Field(gt=0)] = 15) -> dict[str, Any]:
     """Expected calibration error: mean distance of confidence and accuracy (L1), in equal-width bins (Guo et al. 2017).
 
     A row's confidence is its largest probability. Bin b of B holds the confidences in ((b-1)/B, b/B], as in the paper;
@@ -41,10 +41,10 @@ def ece(outcome: ClassificationOutcome, *, bins: Annotated[int, Field(gt=0)] = 1
     return {"ece": gap / len(confidence), "reliability": table}
 
 
-def _brier_of_rows(outcome: ClassificationOutcome) -> NDArray[np.float64] | None:
+def _brier_of_rows(outcome: ChosenOutcome) -> NDArray[np.float64] | None:
     if outcome.probabilities is None:
         return None
-    one_hot = np.eye(len(outcome.labels))[outcome.references]
+    one_hot = np.eye(outcome.probabilities.shape[1])[outcome.references]
     of_rows: NDArray[np.float64] = np.square(outcome.probabilities - one_hot).sum(axis=1, keepdims=True)
     return of_rows
 
@@ -52,8 +52,8 @@ def _brier_of_rows(outcome: ClassificationOutcome) -> NDArray[np.float64] | None
 _BRIER = mean_over_rows("brier", _brier_of_rows)
 
 
-@metric("brier", task_type="classification", default=True, row_sums=_BRIER, lower_is_better=True)
-def brier(outcome: ClassificationOutcome) -> dict[str, Any]:
+@metric("brier", task_type=("classification", "multiple_choice"), default=True, row_sums=_BRIER, lower_is_better=True)
+def brier(outcome: ChosenOutcome) -> dict[str, Any]:
     """Brier score: squared distance of the probabilities from the reference's one-hot vector, mean over rows.
 
     The squares are summed over the labels, as Brier (1950) has it, so it runs from 0 to 2; with two labels it is twice
@@ -62,7 +62,7 @@ def brier(outcome: ClassificationOutcome) -> dict[str, Any]:
     return whole(_BRIER, outcome)
 
 
-def _nll_of_rows(outcome: ClassificationOutcome) -> NDArray[np.float64] | None:
+def _nll_of_rows(outcome: ChosenOutcome) -> NDArray[np.float64] | None:
     if outcome.probabilities is None:
         return None
     of_reference = outcome.probabilities[np.arange(len(outcome.references)), outcome.references]
@@ -73,8 +73,8 @@ def _nll_of_rows(outcome: ClassificationOutcome) -> NDArray[np.float64] | None:
 _NLL = mean_over_rows("nll", _nll_of_rows)
 
 
-@metric("nll", task_type="classification", default=True, row_sums=_NLL, lower_is_better=True)
-def nll(outcome: ClassificationOutcome) -> dict[str, Any]:
+@metric("nll", task_type=("classification", "multiple_choice"), default=True, row_sums=_NLL, lower_is_better=True)
+def nll(outcome: ChosenOutcome) -> dict[str, Any]:
     """Negative log-likelihood of the references in nats, mean over rows.
 
     A probability below the smallest normal float64 (2.2e-308) is raised to it, so one row adds 708.4 at most and the

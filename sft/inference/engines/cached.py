@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sft.inference.batching import BatchRunner, BatchSize, padded
-from sft.inference.engines.base import Engine, EngineOptions, engine_registry
+from sft.inference.engines.base import Engine, EngineOptions, RowsOfScores, engine_registry
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass, usable_bytes
 from sft.inference.shared_prefixes import ScoringRow
 from sft.inference.unsupported import UnsupportedModelError, refuse_virtual_tokens
@@ -56,11 +56,11 @@ class _CachedEngine:
     @torch.inference_mode()
     def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> NDArray[np.float64]:
         rows = [row._replace(place=i) for i, row in enumerate(rows)]
-        scores = np.empty((len(rows), len(rows[0].tree.labels)))
+        scores = RowsOfScores(rows)
         tokens, memory = tokens_per_pass(self._loaded), usable_bytes(self._loaded)
 
         def run(batch: Sequence[ScoringRow]) -> None:
-            scores[[row.place for row in batch]] = self._score_batch(batch, memory)
+            scores.put(batch, self._score_batch(batch, memory))
 
         with BatchRunner(
             self._batch_size, tokens=tokens, rows=None, total=len(rows), description="scoring labels"
@@ -68,12 +68,11 @@ class _CachedEngine:
             by_length = sorted(rows, key=_length, reverse=True)
             for _, group in groupby(by_length, key=_length):
                 runner.run(list(group), run, tokens=padded, length=_length)
-        return scores
+        return scores.values
 
     def _score_batch(self, rows: Sequence[ScoringRow], memory: int) -> NDArray[np.float64]:
-        """[rows, labels] for prompts of one length. memory: bytes that may be used."""
-        device = self._loaded.device
-        n_prompt, n_labels = len(rows[0].prompt), len(rows[0].tree.labels)
+        """Of the labels of all rows, end to end, for prompts of one length. memory: bytes that may be used."""
+        device, n_prompt = self._loaded.device, len(rows[0].prompt)
         prompts = torch.from_numpy(np.stack([row.prompt for row in rows])).to(device)
         output = self._forward(prompts, n_prompt, None)
         first = output.logits[:, -1].log_softmax(dim=-1, dtype=torch.float32)
@@ -84,6 +83,7 @@ class _CachedEngine:
         for i, label in enumerate(labels):
             ids[i, : len(label)] = torch.tensor(label)
         ids, lengths = ids.to(device), lengths.to(device)
+        n_labels = torch.tensor([len(row.tree.labels) for row in rows], device=device)
         owners = torch.arange(len(rows), device=device).repeat_interleave(n_labels)
         scores = first[owners, ids[:, 0]].double()
         # Every label continues a copy of its prompt's cache, so not all labels are continued at once.
@@ -92,7 +92,7 @@ class _CachedEngine:
             part = slice(start, start + at_once)
             cache = _repeated(output[self._cache_name], owners[part])
             scores[part] += self._continued(ids[part], lengths[part], n_prompt, cache)
-        result: NDArray[np.float64] = scores.view(len(rows), n_labels).cpu().numpy()
+        result: NDArray[np.float64] = scores.cpu().numpy()
         return result
 
     def _bytes_per_label(self, n_prompt: int, width: int) -> int:

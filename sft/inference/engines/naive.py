@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sft.inference.batching import BatchSize, run_in_batches
-from sft.inference.engines.base import EngineOptions, engine_registry
+from sft.inference.engines.base import EngineOptions, RowsOfScores, engine_registry
 from sft.inference.shared_prefixes import ScoringRow
 from sft.models.load import LoadedModel
 
@@ -46,7 +46,7 @@ class NaiveEngine:
             for i, row in enumerate(rows)
             for label, ids in enumerate(row.tree.labels)
         ]
-        scores = np.empty((len(rows), len(rows[0].tree.labels)))
+        scores = RowsOfScores(rows).values
 
         def run(batch: Sequence[_Sequence]) -> None:
             for sequence, score in zip(batch, self._score_batch(batch), strict=True):

@@ -23,7 +23,7 @@ from torch import Tensor
 from sft.inference.backbone import backbone, refuse_other_layers
 from sft.inference.batching import BatchRunner
 from sft.inference.compilation import CompiledLayers
-from sft.inference.engines.base import EngineOptions, engine_registry
+from sft.inference.engines.base import EngineOptions, RowsOfScores, engine_registry
 from sft.inference.label_tree import IntArray
 from sft.inference.language_head import LanguageHead
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
@@ -72,7 +72,7 @@ class TreeEngine:
     def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> NDArray[np.float64]:
         rows = [row._replace(place=i) for i, row in enumerate(rows)]
         budget = tokens_per_pass(self._loaded)
-        run = _Run(self, np.empty((len(rows), len(rows[0].tree.labels))), budget, waiting)
+        run = _Run(self, RowsOfScores(rows), budget, waiting)
         with BatchRunner(
             self._options.batch_size, tokens=budget, rows=None, total=len(rows), description="scoring labels"
         ) as runner:
@@ -87,7 +87,7 @@ class TreeEngine:
                     split=single_rows,
                 )
         run.finish()
-        return run.scores
+        return run.scores.values
 
     def forward(self, batch: PackedBatch, prefix: KeysAndValues, kept: KeysAndValues | None = None) -> Tensor:
         """Hidden states [T, D] of a batch's tokens. kept: is given the keys and values of every layer."""
@@ -136,9 +136,9 @@ class TreeEngine:
 class _Run:
     """The state of one call: the prefix that is in memory, and the scores so far."""
 
-    def __init__(self, engine: TreeEngine, scores: NDArray[np.float64], budget: int, waiting: int) -> None:
+    def __init__(self, engine: TreeEngine, scores: RowsOfScores, budget: int, waiting: int) -> None:
         self._engine, self._budget = engine, budget
-        self._total = len(scores) + waiting
+        self._total = len(scores.values) + waiting
         self.scores = scores
         self._prefix_tokens: IntArray = np.empty(0, dtype=np.int64)
         self._prefix: KeysAndValues = {}
@@ -188,9 +188,9 @@ class _Run:
             return
         log_probs, batch = self._pending
         self._pending = None
-        n_labels = self.scores.shape[1]
-        sums = np.bincount(batch.edge_cells, weights=log_probs.cpu().numpy(), minlength=len(batch.rows) * n_labels)
-        self.scores[[row.place for row in batch.rows]] = sums.reshape(-1, n_labels)
+        # Every label has an edge, so that the last cell is the last label's.
+        sums = np.bincount(batch.edge_cells, weights=log_probs.cpu().numpy())
+        self.scores.put(batch.rows, sums.astype(np.float64))
         self._finished += len(batch.rows)
 
 

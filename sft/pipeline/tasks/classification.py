@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sft.calibration import Needs
 from sft.data.example import Example, LabelSet
 from sft.evaluation.baselines import classification_baselines
 from sft.evaluation.outcome import ClassificationOutcome, Outcome
 from sft.inference.parse import parse_label
 from sft.label_scores import INVALID
 from sft.pipeline.answers import Answers
-from sft.pipeline.conclude import needs_of
 from sft.pipeline.prepare import Prepared
-from sft.pipeline.support import support_prompts
 from sft.pipeline.tasks.base import Asked, Task, task_registry
-from sft.progress import progress
+from sft.pipeline.tasks.scored import scored_answers
 
 
 class Classification(Task):
@@ -53,21 +48,8 @@ class Classification(Task):
 
 
 def _scored(asked: Asked) -> Answers:
-    answerer, builder = asked.answerer, asked.builder
-    prompts = [
-        builder.label_prompt(example, asked.shown.for_query(example))
-        for example in progress(asked.examples, "building prompts")
-    ]
-    inference = answerer.prepared.config.inference_or_default
-    needed, also = needs_of(inference), asked.also
-    if asked.shots is not None:
-        needed, also = _without_shots(needed), _without_shots(also)
-    # A builder of its own, because what it cuts says nothing of the test rows.
-    other = answerer.builder(inference.max_seq_length)
-    beside = support_prompts(answerer.prepared, other, asked.examples, asked.shown, needed=needed, also=also)
-    answers = answerer.label_scoring(builder).answers(asked.examples, prompts, beside, asked.shots or ())
-    answers.report["label_tokens"] = [len(ids) for ids in builder.bare_labels().labels]
-    answers.report["support"]["truncation"] = other.counts.as_dict()
+    answers = scored_answers(asked)
+    answers.report["label_tokens"] = [len(ids) for ids in asked.builder.bare_labels().labels]
     return answers
 
 
@@ -83,10 +65,6 @@ def _generated(asked: Asked) -> Answers:
 def _labels(prepared: Prepared) -> LabelSet:
     assert prepared.labels is not None
     return prepared.labels
-
-
-def _without_shots(needs: Sequence[Needs]) -> list[Needs]:
-    return [replace(one, shots=False) for one in needs]
 
 
 task_registry["classification"] = Classification()

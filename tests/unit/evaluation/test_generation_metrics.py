@@ -270,6 +270,26 @@ def test_identical_arabic_texts_need_a_tokenizer_for_their_rouge() -> None:
     results = results_of(arabic, references, "rouge", "bleu", tokenizer_name=tokenizer_name)
     assert {kind: results[kind] for kind in ROUGE} == dict.fromkeys(ROUGE, 1.0)
     assert results["bleu"] == pytest.approx(100)
+    other = [*references[1:], references[0]]  # of another question, with which a few words are shared
+    assert results_of(arabic, other, "rouge") == dict.fromkeys(ROUGE, 0.0)
+    assert 0 < results_of(arabic, other, "rouge", tokenizer_name=tokenizer_name)["rouge1"] < 0.5
+
+
+@pytest.mark.skipif(not (ASSETS / "tokenizers/qwen3").is_dir(), reason=f"no tokenizer under {ASSETS}")
+def test_chinese_words_are_those_of_the_tokenizer() -> None:
+    """rouge_score sees no word in Chinese; a tokenizer's tokens can be counted by hand."""
+    from transformers import AutoTokenizer
+
+    name = str(ASSETS / "tokenizers/qwen3")
+    prediction, reference = "今天天气很好，我们去公园散步", "我们去公园散步，今天天气很好"
+    assert results_of([prediction], [[reference]], "rouge") == dict.fromkeys(ROUGE, 0.0)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    guess, truth = tokenizer.tokenize(prediction), tokenizer.tokenize(reference)
+    shared = sum((Counter(guess) & Counter(truth)).values())
+    results = results_of([prediction], [[reference]], "rouge", tokenizer_name=name)
+    assert shared > 2
+    assert results["rouge1"] == pytest.approx(2 * shared / (len(guess) + len(truth)))
+    assert results["rougeL"] < results["rouge1"]
 
 
 # --- all of them

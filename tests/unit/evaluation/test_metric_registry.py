@@ -15,7 +15,13 @@ from pydantic import Field
 
 from sft.errors import ConfigError, DataError, SftError
 from sft.evaluation.metrics import Metric, check_metrics, compute_metrics, metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome, StructuredOutcome
+from sft.evaluation.outcome import (
+    ClassificationOutcome,
+    GenerationOutcome,
+    MultipleChoiceOutcome,
+    Outcome,
+    StructuredOutcome,
+)
 
 METRICS = {
     "classification": {
@@ -24,6 +30,7 @@ METRICS = {
     },
     "generation": {"bleu", "chrf", "exact_match", "no_answer", "rouge", "token_f1"},
     "structured": {"valid_json", "schema_valid", "value_match", "fields", "per_field"},
+    "multiple_choice": {"accuracy", "ece", "brier", "nll"},
 }
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.9, 0.0], [1.0, 0.0, 0.0]])
@@ -34,6 +41,9 @@ OUTCOMES: dict[str, Outcome] = {
     "generated labels": ClassificationOutcome(("a", "b", "c"), REFERENCES, np.array([0, -1, 2, 0])),
     "one scored label": ClassificationOutcome(("a", "b", "c"), REFERENCES[:1], np.array([0]), PROBABILITIES[:1]),
     "one invalid label": ClassificationOutcome(("a", "b"), np.array([1]), np.array([-1])),
+    "scored candidates": MultipleChoiceOutcome(
+        [["a", "b", "c"], ["d", "e"]], np.array([0, 1]), np.array([0, 0]), np.array([[0.7, 0.2, 0.1], [0.6, 0.4, 0.0]])
+    ),
     "texts": GenerationOutcome([["a cat", "the cat"], [""], ["ما هو؟", "b", "c"]], ["the cat", "x y z", "ما هو"]),
     "one text": GenerationOutcome([["on the mat sat a cat"]], ["a cat sat on the mat"]),
     "one empty text": GenerationOutcome([[""]], [""]),
@@ -45,7 +55,7 @@ CASES = [
     (name, kind)
     for name, entry in metric_registry.items()
     for kind, outcome in OUTCOMES.items()
-    if outcome.task_type == entry.task_type
+    if outcome.task_type in entry.task_types
 ]
 
 
@@ -76,7 +86,7 @@ def added_metric() -> Iterator[None]:
 
 def test_the_folder_holds_the_metrics_that_the_methods_promise() -> None:
     for task_type, names in METRICS.items():
-        found = {name for name, entry in metric_registry.items() if entry.task_type == task_type}
+        found = {name for name, entry in metric_registry.items() if task_type in entry.task_types}
         assert found >= names
         assert {name for name in found if metric_registry[name].default} >= names
 
@@ -107,7 +117,7 @@ def test_a_metric_bears_its_registered_name_and_a_docstring(name: str) -> None:
 @pytest.mark.parametrize("kind", list(OUTCOMES))
 def test_no_names_means_all_defaults_of_the_task_type(kind: str, added_metric: None) -> None:
     outcome = OUTCOMES[kind]
-    names = [name for name, entry in metric_registry.items() if entry.task_type == outcome.task_type and entry.default]
+    names = [name for name, entry in metric_registry.items() if outcome.task_type in entry.task_types and entry.default]
     assert compute_metrics(outcome, None, {}) == compute_metrics(outcome, names, {})
     assert "added" not in compute_metrics(outcome, None, {})
     assert compute_metrics(outcome, [], {}) == {}
@@ -137,7 +147,7 @@ def test_an_argument_without_a_default_is_refused_when_the_metric_is_made() -> N
         return {}
 
     with pytest.raises(SftError, match="argument 'limit' of the metric 'needy' has no annotation or no default"):
-        Metric("needy", "classification", needy)
+        Metric("needy", ("classification",), needy)
 
 
 def test_an_outcome_without_rows_is_refused() -> None:

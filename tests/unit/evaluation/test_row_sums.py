@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from sft.evaluation.metrics import Metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome, StructuredOutcome
+from sft.evaluation.outcome import (
+    ClassificationOutcome,
+    GenerationOutcome,
+    MultipleChoiceOutcome,
+    Outcome,
+    StructuredOutcome,
+)
 
 WITH_ROW_SUMS = [entry for entry in metric_registry.values() if entry.row_sums is not None]
+CASES = [(entry, task_type) for entry in WITH_ROW_SUMS for task_type in entry.task_types]
 GENERATOR = np.random.default_rng(1)
 TEXTS = ["a cat", "the dog sat", "two birds", "", "a cat sat", "one dog"]
 
@@ -24,6 +31,11 @@ def outcome(task_type: str, rows: np.ndarray) -> Outcome:
         schema = {"type": "object", "properties": {"a": {"type": "string"}}}
         return StructuredOutcome(schema, [VALUES[i - i % 3] for i in rows], [VALUES[(i * 2) % 6] for i in rows])
     probabilities = np.random.default_rng(2).dirichlet(np.ones(3), 6)[rows]
+    if task_type == "multiple_choice":
+        of_two = rows < 2
+        probabilities[of_two] = [[0.25, 0.75, 0.0]]
+        candidates = [["x", "y"] if two else ["x", "y", "z"] for two in of_two]
+        return MultipleChoiceOutcome(candidates, rows % 2, probabilities.argmax(axis=1), probabilities)
     predictions = np.where(rows == 5, -1, probabilities.argmax(axis=1))
     return ClassificationOutcome(("a", "b", "c"), rows % 3, predictions, probabilities)
 
@@ -39,17 +51,17 @@ def test_metrics_that_resampling_would_bias_have_no_row_sums() -> None:
     assert not {entry.name for entry in WITH_ROW_SUMS} & {"ece", "bleu", "chrf"}
 
 
-@pytest.mark.parametrize("entry", WITH_ROW_SUMS, ids=lambda entry: entry.name)
-def test_results_of_weighted_sums_are_those_of_the_rows_repeated(entry: Metric) -> None:
+@pytest.mark.parametrize(("entry", "task_type"), CASES, ids=[f"{entry.name}-{task}" for entry, task in CASES])
+def test_results_of_weighted_sums_are_those_of_the_rows_repeated(entry: Metric, task_type: str) -> None:
     rows, arguments = np.arange(6), ARGUMENTS.get(entry.name, {})
     assert entry.row_sums is not None
-    of_rows = entry.row_sums.of_rows(outcome(entry.task_type, rows), **arguments)
+    of_rows = entry.row_sums.of_rows(outcome(task_type, rows), **arguments)
     assert of_rows is not None
     weights = GENERATOR.multinomial(6, np.full(6, 1 / 6), size=20).T
     found = entry.row_sums.results((of_rows.T @ weights).astype(float), 6)
     compared = 0
     for b in range(20):
-        expected = entry.function(outcome(entry.task_type, np.repeat(rows, weights[:, b])), **arguments)
+        expected = entry.function(outcome(task_type, np.repeat(rows, weights[:, b])), **arguments)
         for name, value in expected.items():
             assert found[name][b] == pytest.approx(value, abs=1e-6)
             compared += 1

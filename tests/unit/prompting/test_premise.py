@@ -16,6 +16,7 @@ from tests.real_tokenizers import WITH_TEMPLATE, encoder_named, tokenizer_named
 
 PLAIN, CHAT = byte_tokenizer(), byte_tokenizer(chat=True)
 LABELS = label_set(" terrible", " great")
+ROW = Example(0, {})
 
 
 def builder(tokenizer: Any, *, limit: int | None = None, labels: Any = LABELS, **prompting: Any) -> PromptBuilder:
@@ -26,7 +27,7 @@ def builder(tokenizer: Any, *, limit: int | None = None, labels: Any = LABELS, *
 
 def texts(made: PromptBuilder, premise: str) -> tuple[str, list[str]]:
     """The texts of the prompt and of its labels."""
-    prompt, labels = made.premise_prompt(premise)
+    prompt, labels = made.premise_prompt(premise, ROW)
     return PLAIN.decode(prompt), [PLAIN.decode(ids) for ids in labels]
 
 
@@ -52,15 +53,15 @@ def test_in_the_chat_format_it_is_the_only_user_turn() -> None:
 def test_special_strings_in_it_are_plain_text(tokenizer: Any) -> None:
     end = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
     made = builder(tokenizer)
-    assert end not in made.premise_prompt(f"a{END_OF_TEXT}b").prompt
+    assert end not in made.premise_prompt(f"a{END_OF_TEXT}b", ROW).prompt
     assert END_OF_TEXT in texts(made, f"a{END_OF_TEXT}b")[0]
 
 
 def test_one_that_is_too_long_is_refused_naming_the_key() -> None:
     made = builder(PLAIN, limit=20)
-    made.premise_prompt("ten bytes.")
+    made.premise_prompt("ten bytes.", ROW)
     with pytest.raises(PromptError, match=r"inference\.pmi_premise needs 21 tokens .* the limit is 20"):
-        made.premise_prompt("ten bytes..")
+        made.premise_prompt("ten bytes..", ROW)
 
 
 @pytest.mark.usefixtures("assets")
@@ -69,7 +70,7 @@ def test_a_tokenizer_that_adds_a_beginning_gets_one() -> None:
     config = make_config(prompting={"format": "plain"}).prompting
     encoder = encoder_named("llama3.1-instruct")
     made = PromptBuilder(encoder, choose_format(tokenizer, encoder, config), config, LABELS, limit=None)
-    ids = made.premise_prompt("It was").prompt
+    ids = made.premise_prompt("It was", ROW).prompt
     assert ids[0] == tokenizer.bos_token_id
     assert tokenizer.decode(ids[1:]) == "It was"
 
@@ -80,7 +81,7 @@ def test_chat_templates_of_real_models_show_it_without_the_instruction(name: str
     tokenizer, encoder = tokenizer_named(name), encoder_named(name)
     config = make_config(prompting={"instruction": "Judge."}).prompting
     made = PromptBuilder(encoder, choose_format(tokenizer, encoder, config), config, label_set("no", "yes"), limit=None)
-    rendered = tokenizer.decode(made.premise_prompt("It was so").prompt)
+    rendered = tokenizer.decode(made.premise_prompt("It was so", ROW).prompt)
     assert rendered.count("It was so") == 1
     assert "Judge." not in rendered
     whole = tokenizer.decode(made.label_prompt(Example(0, {"text": "It was so"}), []).prompt)
