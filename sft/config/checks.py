@@ -9,7 +9,7 @@ from typing import Any
 from sft.config.arguments import generation_arguments, quantization_classes, trainer_arguments
 from sft.config.identity import PRESENTATION_ARGS
 from sft.config.peft_source import peft_arguments, peft_methods
-from sft.config.schema import ExperimentConfig, InferenceConfig
+from sft.config.schema import DatasetConfig, ExperimentConfig, InferenceConfig
 from sft.errors import Problem
 from sft.registry import unknown_name_fix
 
@@ -24,7 +24,7 @@ _REQUIRED = {
 
 _OF_TRL = "argument of TRL's SFTConfig"
 _JUDGING_ARGS = ("eval_strategy", "load_best_model_at_end")
-_ABOUT_LABEL_SCORES = ("calibration", "score_normalization", "pmi_premise", "score_shots", "folds")
+_ABOUT_LABEL_SCORES = ("calibration", "score_normalization", "pmi_premise", "score_shots")
 
 _OWNED_MODEL_ARGS = {
     "quantization_config": "write model.quantization",
@@ -66,6 +66,7 @@ def check_config(config: ExperimentConfig) -> list[Problem]:
         *_check_model(config),
         *_check_prompting(config),
         *_check_inference(config),
+        *_check_multilabel(config),
     ]
 
 
@@ -122,12 +123,12 @@ def _check_select(config: ExperimentConfig) -> list[Problem]:
             )
         if any(value in values[:i] for i, value in enumerate(values)):
             problems.append(Problem(f"{key}.{name}", f"names a value twice: {values}", "name each once"))
-    if config.dataset.task_type == "generation" and training.select.metric != "nll":
+    if config.dataset.task_type != "classification" and training.select.metric != "nll":
         problems.append(
             Problem(
                 "training.select.metric",
                 f"{training.select.metric!r} is for classification",
-                'use "nll", the negative log-likelihood of the references',
+                'use "nll", the negative log-likelihood of the right answers',
             )
         )
     return problems
@@ -173,7 +174,8 @@ def _check_prompting(config: ExperimentConfig) -> list[Problem]:
     if len(set(prompting.input_columns)) < len(prompting.input_columns):
         problems.append(Problem("prompting.input_columns", "names a column twice", "name each once"))
     if prompting.template is not None:
-        problems += _check_template(prompting.template, prompting.input_columns)
+        asked = [config.label_question.name] if config.asks_about_labels else []
+        problems += _check_template(prompting.template, [*prompting.input_columns, *asked])
         if prompting.format != "plain":
             problems.append(
                 Problem(
@@ -214,17 +216,58 @@ def _check_inference(config: ExperimentConfig) -> list[Problem]:
         args, generation_arguments(), "inference.generation_args", "argument of transformers' GenerationConfig"
     )
     problems += _owned(args, _OWNED_GENERATION_ARGS, "inference.generation_args")
-    is_classification = config.dataset.task_type == "classification"
-    scores_labels = is_classification and inference.method == "logits"
+    task_type = config.dataset.task_type
+    scores_labels = task_type == "classification" and inference.method == "logits"
     if not scores_labels:
-        defaults = InferenceConfig()
-        problems += [
-            Problem(f"inference.{name}", "is about label scores, and this run has none", "remove it")
-            for name in _ABOUT_LABEL_SCORES
-            if getattr(inference, name) != getattr(defaults, name)
-        ]
-    if config.dataset.labels is not None and not is_classification:
+        problems += _not_default(inference, _ABOUT_LABEL_SCORES, _why_no_scores(task_type))
+    if not scores_labels and not config.asks_about_labels:
+        problems += _not_default(inference, ("folds",), _why_no_scores(task_type))
+    if config.dataset.labels is not None and task_type not in ("classification", "multilabel"):
         problems.append(Problem("dataset.labels", "is for classification", "remove it, or change dataset.task_type"))
+    return problems
+
+
+def _why_no_scores(task_type: str) -> str:
+    if task_type == "multilabel":
+        return "is about the scores of labels that exclude each other, which those of a multi-label task don't"
+    return "is about label scores, and this run has none"
+
+
+def _not_default(inference: InferenceConfig, names: Iterable[str], what: str) -> list[Problem]:
+    defaults = InferenceConfig()
+    changed = [name for name in names if getattr(inference, name) != getattr(defaults, name)]
+    return [Problem(f"inference.{name}", what, "remove it") for name in changed]
+
+
+def _check_multilabel(config: ExperimentConfig) -> list[Problem]:
+    """Keys of multi-label tasks, in these and in others."""
+    dataset, prompting, inference = config.dataset, config.prompting, config.inference_or_default
+    is_multilabel, problems = dataset.task_type == "multilabel", []
+    default = DatasetConfig.model_fields["label_separator"].default
+    if not is_multilabel and dataset.label_separator != default:
+        problems.append(Problem("dataset.label_separator", "is for task_type multilabel", "remove it"))
+    if not config.asks_about_labels:
+        what = "is for multi-label tasks with inference.method logits"
+        problems += _not_default(inference, ("thresholds",), what)
+        if prompting.label_question is not None:
+            problems.append(Problem("prompting.label_question", what, "remove it"))
+        return problems
+    question = config.label_question
+    if question.name in prompting.input_columns:
+        problems.append(
+            Problem(
+                "prompting.input_columns",
+                f"holds {question.name!r}, which is what a label that is asked about is called",
+                "call that otherwise with prompting.label_question.name",
+            )
+        )
+    if question.yes.strip() == question.no.strip() or not question.yes.strip() or not question.no.strip():
+        what = f"the answers {question.yes!r} and {question.no!r} are the same, or empty"
+        problems.append(Problem("prompting.label_question", what, "make them different"))
+    if isinstance(inference.thresholds, dict) and isinstance(dataset.labels, (list, dict)):
+        for name in inference.thresholds.keys() - set(dataset.labels):
+            fix = unknown_name_fix(name, list(dataset.labels))
+            problems.append(Problem(f"inference.thresholds.{name}", "is not among dataset.labels", fix))
     return problems
 
 

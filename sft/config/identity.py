@@ -37,6 +37,9 @@ PRESENTATION_ARGS = frozenset(
     }
 )
 
+# What other task types don't have; ids are those from before there was multi-label.
+_OF_MULTILABEL = (("dataset", "label_separator"), ("prompting", "label_question"), ("inference", "thresholds"))
+
 # Whichever way labels are scored, the scores are the same; `score_shots` decides what is stored beside the results.
 _NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "score_shots"})
 
@@ -82,7 +85,7 @@ def seeds_that_matter(config: ExperimentConfig, *, trains: bool) -> frozenset[Se
     """
     inference = config.inference_or_default
     seeds: set[SeedName] = set()
-    generates = config.dataset.task_type != "classification" or inference.method == "generate"
+    generates = config.dataset.task_type not in ("classification", "multilabel") or inference.method == "generate"
     if generates and inference.generation_args.get("do_sample"):
         seeds.add("seed")
     shown = inference.icl_examples + (config.training.icl_examples if trains and config.training else 0)
@@ -110,6 +113,11 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         unset = {"select"} if training.select is None else set()
         values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
+    if config.dataset.task_type == "multilabel":
+        values["prompting"]["label_question"] = config.label_question.model_dump(mode="json")
+    else:
+        for section, key in _OF_MULTILABEL:
+            del values[section][key]
     for name in seeds_that_matter(config, trains=trains):
         if name == "seed":
             values["seed"] = config.seed

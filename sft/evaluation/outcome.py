@@ -40,4 +40,19 @@ class GenerationOutcome:
     predictions: list[str]
 
 
-Outcome = ClassificationOutcome | GenerationOutcome
+@dataclass(frozen=True)
+class MultilabelOutcome:
+    """Which of `labels` rows have, and were said to have.
+
+    references, predictions: [N, L] bool. log_odds: [N, L], of having each label, or None where the method gives none.
+    """
+
+    task_type: ClassVar[TaskType] = "multilabel"
+
+    labels: tuple[str, ...]
+    references: NDArray[np.bool_]
+    predictions: NDArray[np.bool_]
+    log_odds: NDArray[np.float64] | None = None
+
+
+Outcome = ClassificationOutcome | GenerationOutcome | MultilabelOutcome

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.errors import SftError
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
+from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, MultilabelOutcome, Outcome
 from sft.label_scores import INVALID, log_probs_of, probabilities
 from sft.records import RunRecord
 
@@ -43,9 +43,27 @@ def _classification(items: Sequence[dict[str, Any]], record: RunRecord) -> Outco
     )
 
 
+def _multilabel(items: Sequence[dict[str, Any]], record: RunRecord) -> Outcome:
+    labels = record.data["labels"]
+    number = {name: i for i, name in enumerate(labels)}
+    log_odds = np.array([item["log_odds"] for item in items]) if items and "log_odds" in items[0] else None
+    return MultilabelOutcome(
+        tuple(labels),
+        _holding([[number[name] for name in item["reference"]] for item in items], len(labels)),
+        _holding([[number[name] for name in item["prediction"]] for item in items], len(labels)),
+        log_odds,
+    )
+
+
+def _holding(rows: Sequence[Sequence[int]], n_labels: int) -> NDArray[np.bool_]:
+    """[N, L] from the indices of each row's labels."""
+    return np.array([np.isin(np.arange(n_labels), row) for row in rows]).reshape(len(rows), n_labels)
+
+
 _READERS: dict[str, Callable[[Sequence[dict[str, Any]], RunRecord], Outcome]] = {
     "classification": _classification,
     "generation": _generation,
+    "multilabel": _multilabel,
 }
 
 

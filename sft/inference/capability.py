@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
-from sft.inference.label_tree import label_tree
+from sft.inference.label_tree import LabelTree, label_tree
 from sft.inference.shared_prefixes import MIN_SHARED, ScoringRow, common_length
 from sft.inference.tolerance import is_16_bit, tolerance
 from sft.models.load import LoadedModel
@@ -116,16 +116,16 @@ def _trial_rows(rows: Sequence[ScoringRow]) -> list[ScoringRow]:
     others = [row for row in rows if row is not longest]
     alike = [row for row in others if common_length(row.prompt, longest.prompt) >= MIN_SHARED]
     chosen = [longest, *sorted(alike or others, key=lambda row: len(row.prompt))[:1]]
-    return [row._replace(tree=label_tree(_trial_labels(row.tree.labels))) for row in chosen]
+    return [row._replace(tree=_trial_tree(row.tree)) for row in chosen]
 
 
-def _trial_labels(labels: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _trial_tree(tree: LabelTree) -> LabelTree:
     """The longest label, the one that shares most with it, and the shortest of the rest."""
-    longest = max(labels, key=len)
-    others = [label for label in labels if label is not longest]
-    others.sort(key=lambda label: (-_shared(label, longest), len(label)))
-    nearest, rest = others[:1], sorted(others[1:], key=len)
-    return [longest, *nearest, *rest[: _TRIAL_LABELS - 2]]
+    longest, *others = sorted(range(len(tree.labels)), key=lambda i: -len(tree.labels[i]))
+    others.sort(key=lambda i: (-_shared(tree.labels[i], tree.labels[longest]), len(tree.labels[i])))
+    nearest, rest = others[:1], sorted(others[1:], key=lambda i: len(tree.labels[i]))
+    chosen = [longest, *nearest, *rest[: _TRIAL_LABELS - 2]]
+    return label_tree([tree.labels[i] for i in chosen], given=[tree.given[i] for i in chosen])
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

@@ -70,7 +70,7 @@ class LabelScorer:
         known: dict[tuple[bytes, LabelTree], int] = {}
         places = []
         for prompt, ids in zip(prompts, _arrays([prompt.prompt for prompt in prompts]), strict=True):
-            row = scoring_row(ids, label_tree(prompt.labels, end_id))
+            row = scoring_row(ids, label_tree(prompt.labels, end_id, prompt.given))
             place = known.setdefault((row.key, row.tree), len(rows))
             if place == len(rows):
                 rows.append(row)
@@ -83,7 +83,8 @@ class LabelScorer:
                 "another model_args.dtype may help (float16 overflows easily); or train the adapter again",
             )
         counts = np.array([[len(ids) for ids in prompt.labels] for prompt in prompts])
-        return LabelScores(scores, counts)
+        given = np.array([prompt.given or [0] * len(prompt.labels) for prompt in prompts])
+        return LabelScores(scores, counts - given)
 
     def report(self) -> dict[str, Any]:
         """Which engine was used and why, for the record."""
@@ -118,7 +119,7 @@ def _in_shards(engine: Engine, rows: Sequence[ScoringRow], shards: Shards) -> ND
     scores = np.empty((len(rows), len(rows[0].tree.labels)))
     for part in parts(to_read, _TOKENS_IN_SHARD):
         shard = ordered[part]
-        labels = {id(row.tree): key_of(row.tree.labels) for row in shard}
+        labels = {id(row.tree): key_of(row.tree.labels, row.tree.given) for row in shard}
         key = key_of(*(each for row in shard for each in (row.key, labels[id(row.tree)])))
         known = shards.get(key)
         if known is None:

@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 from sft.reporting.headlines import headlines
 from sft.reporting.rows import ConfigurationRow, Mark, ReportTable, Summary
 
-BASELINE_TITLES = {"majority": "majority class", "tfidf_logistic_regression": "TF-IDF + LR"}
+BASELINE_TITLES = {
+    "majority": "majority class",
+    "every_label": "every label",
+    "tfidf_logistic_regression": "TF-IDF + LR",
+}
 TIED = "≈"
 OVER_SEEDS_ONLY = "ˢ"
 

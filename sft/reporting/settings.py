@@ -21,7 +21,7 @@ def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
         "task": config.dataset.task_type,
         "shots": "all" if config.dataset.shots is None else config.dataset.shots,
         "ICE inference": inference.icl_examples,
-        "method": inference.method if config.dataset.task_type == "classification" else "generate",
+        "method": inference.method if config.dataset.task_type in ("classification", "multilabel") else "generate",
         "normalization": None if inference.score_normalization == "none" else inference.score_normalization,
         "calibration": inference.calibration.method if inference.calibration else None,
         "max input length": config.prompting.max_input_length,
