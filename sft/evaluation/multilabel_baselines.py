@@ -71,10 +71,13 @@ def _thresholds(texts: Sequence[str], has_label: Bools, folds: Sequence[int], se
 
 
 def _one_versus_rest(texts: Sequence[str], has_label: Bools, asked: Sequence[str], seed: int) -> Floats:
-    """[asked, L]. Rows with and without a label weigh the same; one that no text has, or all, is as likely as not."""
+    """[asked, L]. Rows with and without a label weigh the same; one that no text has is unlikely, one that all have
+    likely.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    features, log_odds = tfidf_features(texts), np.zeros((len(asked), has_label.shape[1]))
+    features = tfidf_features(texts)
+    log_odds = np.tile(np.where(has_label.all(axis=0), 1.0, -1.0), (len(asked), 1))
     if features is None:
         return log_odds
     known, unknown = features.fit_transform(texts), features.transform(asked)

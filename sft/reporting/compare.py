@@ -235,9 +235,12 @@ def _differing(runs: Sequence[_Run], right: Sequence[NDArray[np.bool_]]) -> Iter
                 who[bool(right[0][i]), bool(right[1][i])],
                 one["inputs"],
                 _reference(one),
-                one["prediction"],
-                other["prediction"],
+                *(_shown(item["prediction"]) for item in (one, other)),
             )
+
+
+def _shown(prediction: str | list[str]) -> str:
+    return prediction if isinstance(prediction, str) else ", ".join(prediction)
 
 
 def _notes(first: _Run, second: _Run) -> list[str]:

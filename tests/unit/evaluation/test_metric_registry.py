@@ -15,7 +15,7 @@ from pydantic import Field
 
 from sft.errors import ConfigError, DataError, SftError
 from sft.evaluation.metrics import Metric, check_metrics, compute_metrics, metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
+from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, MultilabelOutcome, Outcome
 
 METRICS = {
     "classification": {
@@ -23,6 +23,7 @@ METRICS = {
         *("ece", "brier", "nll"),
     },
     "generation": {"bleu", "chrf", "exact_match", "rouge", "token_f1"},
+    "multilabel": {"subset_accuracy", "multilabel_f1", "jaccard", "lrap", "per_label"},
 }
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.9, 0.0], [1.0, 0.0, 0.0]])
@@ -35,12 +36,17 @@ OUTCOMES: dict[str, Outcome] = {
     "texts": GenerationOutcome([["a cat", "the cat"], [""], ["ما هو؟", "b", "c"]], ["the cat", "x y z", "ما هو"]),
     "one text": GenerationOutcome([["on the mat sat a cat"]], ["a cat sat on the mat"]),
     "one empty text": GenerationOutcome([[""]], [""]),
+    "sets of labels": MultilabelOutcome(
+        ("a", "b", "c"), PROBABILITIES > 0.25, PROBABILITIES > 0.15, np.log(PROBABILITIES + 0.01)
+    ),
+    "generated sets": MultilabelOutcome(("a", "b", "c"), PROBABILITIES > 0.25, PROBABILITIES > 0.15),
+    "one empty set": MultilabelOutcome(("a", "b"), np.zeros((1, 2), dtype=bool), np.zeros((1, 2), dtype=bool)),
 }
 CASES = [
     (name, kind)
     for name, entry in metric_registry.items()
     for kind, outcome in OUTCOMES.items()
-    if isinstance(outcome, ClassificationOutcome) == (entry.task_type == "classification")
+    if outcome.task_type == entry.task_type
 ]
 
 
@@ -102,8 +108,7 @@ def test_a_metric_bears_its_registered_name_and_a_docstring(name: str) -> None:
 @pytest.mark.parametrize("kind", list(OUTCOMES))
 def test_no_names_means_all_defaults_of_the_task_type(kind: str, added_metric: None) -> None:
     outcome = OUTCOMES[kind]
-    task_type = "classification" if isinstance(outcome, ClassificationOutcome) else "generation"
-    names = [name for name, entry in metric_registry.items() if entry.task_type == task_type and entry.default]
+    names = [name for name, entry in metric_registry.items() if entry.task_type == outcome.task_type and entry.default]
     assert compute_metrics(outcome, None, {}) == compute_metrics(outcome, names, {})
     assert "added" not in compute_metrics(outcome, None, {})
     assert compute_metrics(outcome, [], {}) == {}

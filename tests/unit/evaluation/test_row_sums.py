@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sft.evaluation.metrics import Metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, Outcome
+from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, MultilabelOutcome, Outcome
 
 WITH_ROW_SUMS = [entry for entry in metric_registry.values() if entry.row_sums is not None]
 GENERATOR = np.random.default_rng(1)
@@ -16,6 +16,10 @@ TEXTS = ["a cat", "the dog sat", "two birds", "", "a cat sat", "one dog"]
 def outcome(task_type: str, rows: np.ndarray) -> Outcome:
     if task_type == "generation":
         return GenerationOutcome([[TEXTS[i], "dog"] for i in rows], [TEXTS[(i * 2) % 6] for i in rows])
+    if task_type == "multilabel":
+        log_odds = np.random.default_rng(3).normal(size=(6, 3)).round(1)[rows]
+        references = np.random.default_rng(4).random((6, 3))[rows] < 0.4
+        return MultilabelOutcome(("a", "b", "c"), references, log_odds > 0.3, log_odds)
     probabilities = np.random.default_rng(2).dirichlet(np.ones(3), 6)[rows]
     predictions = np.where(rows == 5, -1, probabilities.argmax(axis=1))
     return ClassificationOutcome(("a", "b", "c"), rows % 3, predictions, probabilities)
