@@ -27,7 +27,7 @@ from transformers import LlamaConfig
 from sft.config.load import config_from_value
 from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.environment import environment
-from sft.inference.generate import Generator
+from sft.inference.generation.generator import Generator
 from sft.inference.label_scorer import LabelScorer
 from sft.models.load import LoadedModel, load_model
 from sft.models.source import ModelSource

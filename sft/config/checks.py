@@ -8,8 +8,10 @@ from typing import Any
 
 from sft.config.arguments import generation_arguments, quantization_classes, trainer_arguments
 from sft.config.identity import PRESENTATION_ARGS
+from sft.config.multilabel_checks import check_multilabel
 from sft.config.peft_source import peft_arguments, peft_methods
-from sft.config.schema import DatasetConfig, ExperimentConfig, InferenceConfig
+from sft.config.schema import ExperimentConfig, InferenceConfig
+from sft.config.structured_checks import check_structured
 from sft.errors import Problem
 from sft.registry import unknown_name_fix
 
@@ -65,8 +67,9 @@ def check_config(config: ExperimentConfig) -> list[Problem]:
         *_check_select(config),
         *_check_model(config),
         *_check_prompting(config),
+        *check_structured(config),
         *_check_inference(config),
-        *_check_multilabel(config),
+        *check_multilabel(config),
     ]
 
 
@@ -163,14 +166,17 @@ def _check_model(config: ExperimentConfig) -> list[Problem]:
 def _check_prompting(config: ExperimentConfig) -> list[Problem]:
     prompting = config.prompting
     problems = []
-    if prompting.output_column in prompting.input_columns:
-        problems.append(
-            Problem(
-                "prompting.input_columns",
-                f"holds the output column {prompting.output_column!r}: the answer would be in the prompt",
-                "remove it",
-            )
+    if not prompting.output_column and prompting.output_columns is None:
+        problems.append(Problem("prompting.output_column", "is missing", "add it"))
+    problems += [
+        Problem(
+            "prompting.input_columns",
+            f"holds the output column {column!r}: the answer would be in the prompt",
+            "remove it",
         )
+        for column in (prompting.output_column, *(prompting.output_columns or ()))
+        if column in prompting.input_columns
+    ]
     if len(set(prompting.input_columns)) < len(prompting.input_columns):
         problems.append(Problem("prompting.input_columns", "names a column twice", "name each once"))
     if prompting.template is not None:
@@ -220,7 +226,7 @@ def _check_inference(config: ExperimentConfig) -> list[Problem]:
     scores_labels = task_type == "classification" and inference.method == "logits"
     if not scores_labels:
         problems += _not_default(inference, _ABOUT_LABEL_SCORES, _why_no_scores(task_type))
-    if not scores_labels and not config.asks_about_labels:
+    if not scores_labels and task_type != "multilabel":
         problems += _not_default(inference, ("folds",), _why_no_scores(task_type))
     if config.dataset.labels is not None and task_type not in ("classification", "multilabel"):
         problems.append(Problem("dataset.labels", "is for classification", "remove it, or change dataset.task_type"))
@@ -237,38 +243,6 @@ def _not_default(inference: InferenceConfig, names: Iterable[str], what: str) ->
     defaults = InferenceConfig()
     changed = [name for name in names if getattr(inference, name) != getattr(defaults, name)]
     return [Problem(f"inference.{name}", what, "remove it") for name in changed]
-
-
-def _check_multilabel(config: ExperimentConfig) -> list[Problem]:
-    """Keys of multi-label tasks, in these and in others."""
-    dataset, prompting, inference = config.dataset, config.prompting, config.inference_or_default
-    is_multilabel, problems = dataset.task_type == "multilabel", []
-    default = DatasetConfig.model_fields["label_separator"].default
-    if not is_multilabel and dataset.label_separator != default:
-        problems.append(Problem("dataset.label_separator", "is for task_type multilabel", "remove it"))
-    if not config.asks_about_labels:
-        what = "is for multi-label tasks with inference.method logits"
-        problems += _not_default(inference, ("thresholds",), what)
-        if prompting.label_question is not None:
-            problems.append(Problem("prompting.label_question", what, "remove it"))
-        return problems
-    question = config.label_question
-    if question.name in prompting.input_columns:
-        problems.append(
-            Problem(
-                "prompting.input_columns",
-                f"holds {question.name!r}, which is what a label that is asked about is called",
-                "call that otherwise with prompting.label_question.name",
-            )
-        )
-    if question.yes.strip() == question.no.strip() or not question.yes.strip() or not question.no.strip():
-        what = f"the answers {question.yes!r} and {question.no!r} are the same, or empty"
-        problems.append(Problem("prompting.label_question", what, "make them different"))
-    if isinstance(inference.thresholds, dict) and isinstance(dataset.labels, (list, dict)):
-        for name in inference.thresholds.keys() - set(dataset.labels):
-            fix = unknown_name_fix(name, list(dataset.labels))
-            problems.append(Problem(f"inference.thresholds.{name}", "is not among dataset.labels", fix))
-    return problems
 
 
 def _unknown_names(given: Iterable[str], known: Collection[str], key: str, what: str) -> list[Problem]:

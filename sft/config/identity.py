@@ -11,6 +11,9 @@ from sft.config.schema import ExperimentConfig
 # To be raised when runs with the same config stop having the same results: they are different runs then.
 _IDENTITY_VERSION = 1
 
+# Keys that came later: what is not set is left out, so that ids are those from before there were these keys.
+_LATER_KEYS = {"prompting": ("output_columns", "output_schema"), "inference": ("constrained",)}
+
 SeedName = Literal["seed", "data", "icl", "train"]
 
 # Where things are written and how they are shown; no result depends on them.
@@ -40,8 +43,9 @@ PRESENTATION_ARGS = frozenset(
 # What other task types don't have; ids are those from before there was multi-label.
 _OF_MULTILABEL = (("dataset", "label_separator"), ("prompting", "label_question"), ("inference", "thresholds"))
 
-# Whichever way labels are scored, the scores are the same; `score_shots` decides what is stored beside the results.
-_NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "score_shots"})
+# Whichever way labels are scored and texts are generated, they are the same; `score_shots` decides what is stored
+# beside the results.
+_NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "decoder", "score_shots"})
 
 
 def run_id(
@@ -118,6 +122,10 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     else:
         for section, key in _OF_MULTILABEL:
             del values[section][key]
+    for section, names in _LATER_KEYS.items():
+        for name in names:
+            if values[section][name] is None:
+                del values[section][name]
     for name in seeds_that_matter(config, trains=trains):
         if name == "seed":
             values["seed"] = config.seed

@@ -14,8 +14,10 @@ from sft.config.schema import ExperimentConfig
 _STAND_INS: dict[str, dict[str, Any]] = {
     "dataset": {"path": "?", "task_type": "classification"},
     "model": {"name": "?"},
-    "prompting": {"input_columns": ["?"], "output_column": ""},
+    "prompting": {"input_columns": ["?"], "output_column": "answer"},
 }
+# Required by other keys only: where nobody wrote it, a check says so.
+_CONDITIONAL = "prompting.output_column"
 # Keys that can't be judged while the other has a stand-in.
 _JUDGED_BY = {"evaluation": "dataset.task_type", "prompting.template": "prompting.input_columns"}
 
@@ -29,8 +31,11 @@ def without_problems(value: dict[str, Any], keys: Collection[str]) -> Experiment
     for key in keys:
         _remove(value, key.partition("[")[0])
     for name, required in _STAND_INS.items():
+        is_new = name not in value
         section = value.setdefault(name, {})
         for key in required.keys() - section.keys():
+            if f"{name}.{key}" == _CONDITIONAL and not is_new and _CONDITIONAL not in keys:
+                continue
             section[key] = required[key]
             for judged, by in _JUDGED_BY.items():
                 if by == f"{name}.{key}":

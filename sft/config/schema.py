@@ -13,7 +13,7 @@ JsonDict = dict[str, Any]
 
 # Answers are short and scored right after the prompt, so models that can think are asked not to; dates stay put.
 TEMPLATE_ARGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-TaskType = Literal["classification", "generation", "multilabel"]
+TaskType = Literal["classification", "generation", "structured", "multilabel"]
 
 
 def _label_text(value: Any) -> Any:
@@ -114,7 +114,19 @@ class PromptingConfig(Section):
 
     instruction: str = Field(default="", description="What the model is told to do.")
     input_columns: Annotated[list[str], Field(min_length=1)] = Field(description="Columns that the model sees.")
-    output_column: str = Field(description="Column that holds the label or the reference text.")
+    output_column: str = Field(
+        default="",
+        description="Column that holds the label, the reference text or (structured) the reference value, which may "
+        "be written as JSON. Required, but for structured answers with `output_columns`.",
+    )
+    output_columns: Annotated[list[str], AtLeastOne] | None = Field(
+        default=None, description="Structured, in place of `output_column`: columns that together are one object."
+    )
+    output_schema: JsonDict | Annotated[list[str], AtLeastOne] | None = Field(
+        default=None,
+        description="Structured: the JSON Schema of answers; a list of names stands for an object of texts that may "
+        "each be absent.",
+    )
     max_input_length: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Tokens kept of each input column, in in-context examples too."
     )
@@ -181,7 +193,7 @@ class InferenceConfig(Section):
     method: Literal["logits", "generate"] = Field(
         default="logits",
         description="Classification: by label log-probabilities (multi-label: of yes and no about each label), or "
-        "parsed from generated text.",
+        "parsed from generated text (multi-label: a list of labels, under a grammar; needs xgrammar).",
     )
     icl_examples: Annotated[int, Field(ge=0)] = Field(
         default=0,
@@ -197,6 +209,11 @@ class InferenceConfig(Section):
     )
     generation_args: JsonDict = Field(
         default_factory=dict, description="Arguments of transformers' `GenerationConfig`; greedy by default."
+    )
+    decoder: Literal["auto", "continuous", "static"] = Field(
+        default="auto",
+        description="How texts are generated; all ways give the same texts. `auto`: `continuous` (a row that ends "
+        "makes room for the next) where model and `generation_args` allow it, else `static` batches.",
     )
     scorer: Literal["auto", "tree", "cache", "cache_stepwise", "naive"] = Field(
         default="auto",
@@ -229,7 +246,8 @@ class InferenceConfig(Section):
     )
     folds: Annotated[int, Field(ge=2)] = Field(
         default=5,
-        description="Adapters trained to score the shots of a run that trains, each without its part of them.",
+        description="Adapters trained to score the shots of a run that trains, each without its part of them. (Also of "
+        "the regressions that multi-label runs are compared with.)",
     )
     thresholds: Literal["auto"] | Probability | Annotated[dict[str, Probability], AtLeastOne] = Field(
         default="auto",
@@ -241,6 +259,11 @@ class InferenceConfig(Section):
         default="auto",
         description="Whether the end-of-turn token is scored after a label. `auto`: with a chat template, or where "
         "one label is a prefix of another.",
+    )
+    constrained: bool | None = Field(
+        default=None,
+        description="Structured: whether nothing can be generated but what `prompting.output_schema` allows; null = "
+        "true. Needs xgrammar.",
     )
 
 
@@ -315,6 +338,11 @@ class ExperimentConfig(Section):
     @property
     def label_question(self) -> LabelQuestionConfig:
         return self.prompting.label_question or LabelQuestionConfig()
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether answers are generated under their schema."""
+        return self.dataset.task_type == "structured" and self.inference_or_default.constrained is not False
 
     @property
     def has_shots(self) -> bool:

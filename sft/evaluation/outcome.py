@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,4 +55,18 @@ class MultilabelOutcome:
     log_odds: NDArray[np.float64] | None = None
 
 
-Outcome = ClassificationOutcome | GenerationOutcome | MultilabelOutcome
+@dataclass(frozen=True)
+class StructuredOutcome:
+    """Texts that ought to be JSON values of a schema, and what they ought to say.
+
+    schema: a JSON Schema. references: [N] JSON texts. predictions: [N] texts.
+    """
+
+    task_type: ClassVar[TaskType] = "structured"
+
+    schema: dict[str, Any]
+    references: list[str]
+    predictions: list[str]
+
+
+Outcome = ClassificationOutcome | GenerationOutcome | StructuredOutcome | MultilabelOutcome

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sft.config.output_schema import as_json_schema
 from sft.errors import SftError
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, MultilabelOutcome, Outcome
+from sft.evaluation.outcome import (
+    ClassificationOutcome,
+    GenerationOutcome,
+    MultilabelOutcome,
+    Outcome,
+    StructuredOutcome,
+)
 from sft.label_scores import INVALID, log_probs_of, probabilities
 from sft.records import RunRecord
 
@@ -30,6 +37,14 @@ def stored_outcome(items: Sequence[dict[str, Any]], record: RunRecord, path: Pat
 
 def _generation(items: Sequence[dict[str, Any]], record: RunRecord) -> Outcome:
     return GenerationOutcome([item["references"] for item in items], [item["prediction"] for item in items])
+
+
+def _structured(items: Sequence[dict[str, Any]], record: RunRecord) -> Outcome:
+    return StructuredOutcome(
+        as_json_schema(record.config["prompting"]["output_schema"]),
+        [item["reference"] for item in items],
+        [item["prediction"] for item in items],
+    )
 
 
 def _classification(items: Sequence[dict[str, Any]], record: RunRecord) -> Outcome:
@@ -64,6 +79,7 @@ _READERS: dict[str, Callable[[Sequence[dict[str, Any]], RunRecord], Outcome]] = 
     "classification": _classification,
     "generation": _generation,
     "multilabel": _multilabel,
+    "structured": _structured,
 }
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
+from sft.inference.engines import EngineOptions, engine_registry
 from sft.inference.label_tree import LabelTree, label_tree
 from sft.inference.shared_prefixes import MIN_SHARED, ScoringRow, common_length
 from sft.inference.tolerance import is_16_bit, tolerance
+from sft.inference.unsupported import UnsupportedModelError
 from sft.models.load import LoadedModel
 
 logger = logging.getLogger(__name__)

@@ -17,10 +17,11 @@ from sft.common_start import common_start
 from sft.errors import ModelError, NotANumberError, PromptError
 from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
-from sft.inference.engines import Engine, EngineOptions, UnsupportedModelError, engine_registry
+from sft.inference.engines import Engine, EngineOptions, engine_registry
 from sft.inference.label_tree import IntArray, LabelTree, label_tree
 from sft.inference.shards import Shards, key_of, parts
 from sft.inference.shared_prefixes import ScoringRow, common_length, scoring_row
+from sft.inference.unsupported import UnsupportedModelError
 from sft.label_scores import LabelScores
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from sft.calibration import Needs
 from sft.calibration.scored import ScoredInput
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example
-from sft.inference.generate import Generator
+from sft.inference.constrained.vocabulary import Vocabulary
+from sft.inference.generation.constraint import Constraint
+from sft.inference.generation.finished_rows import FinishedRows
+from sft.inference.generation.generator import Generator
 from sft.inference.label_end import scored_end
 from sft.inference.label_scorer import LabelScorer
-from sft.inference.shards import Shards, key_of, parts
+from sft.inference.shards import Shards
 from sft.label_scores import LabelScores
 from sft.models.load import LoadedModel
 from sft.pipeline.answers import Answers
@@ -32,17 +33,29 @@ from sft.prompting.format import PromptFormat
 
 logger = logging.getLogger(__name__)
 
-_PROMPTS_IN_SHARD = 512
+
+class Generated(NamedTuple):
+    """One text per row, and what a record says of how they were made."""
+
+    texts: list[str]
+    report: dict[str, Any]
 
 
 class Answerer:
-    """shards: where finished parts of the answers are kept."""
+    """shards, finished: where scores of finished parts, and texts of finished rows, are kept."""
 
-    def __init__(self, prepared: Prepared, loaded: LoadedModel, shards: Shards | None = None) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        loaded: LoadedModel,
+        shards: Shards | None = None,
+        finished: FinishedRows | None = None,
+    ) -> None:
         self.prepared = prepared
         self._config: ExperimentConfig = prepared.config
         self._loaded = loaded
         self._shards = shards
+        self._finished = finished
         self._encoder = TextEncoder(loaded.tokenizer)
         self._prompts = task_of(self._config).prompts(prepared)
         self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._prompts.prompting)
@@ -118,8 +131,12 @@ class Answerer:
         given = given or self._config.prompting.max_output_length
         return longest() if given is None else int(given)
 
-    def generate(self, asked: Asked, max_new_tokens: int) -> list[str]:
-        """One text for each row that is asked."""
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that constrained texts may be made of."""
+        return Vocabulary.of(self._loaded, self.format.eot_id)
+
+    def generate(self, asked: Asked, max_new_tokens: int, constraint: Constraint | None = None) -> Generated:
+        """One text for each row that is asked. constraint: what the texts may be."""
         inference = self._config.inference_or_default
         generator = Generator(
             self._loaded,
@@ -128,24 +145,12 @@ class Answerer:
             max_new_tokens=max_new_tokens,
             ends_at_separator=len(asked.shown) > 0 and "stop_strings" not in inference.generation_args,
             batch_size=inference.batch_size,
+            decoder=inference.decoder,
         )
         prompts = [
             asked.builder.generation_prompt(example, asked.shown.for_query(example), max_new_tokens)
             for example in progress(asked.examples, "building prompts")
         ]
-        return self._in_shards(generator, prompts)
-
-    def _in_shards(self, generator: Generator, prompts: Sequence[list[int]]) -> list[str]:
-        if self._shards is None:
-            return generator.generate(prompts, self._config.seed)
-        texts: list[str] = []
-        for number, part in enumerate(parts([1] * len(prompts), _PROMPTS_IN_SHARD)):
-            shard, seed = prompts[part], self._config.seed + number
-            key = key_of(seed, *shard)
-            known = self._shards.get(key)
-            if known is None:
-                generated = json.dumps(generator.generate(shard, seed)).encode()
-                known = np.frombuffer(generated, dtype=np.uint8)
-                self._shards.put(key, known)
-            texts += json.loads(known.tobytes())
-        return texts
+        texts = generator.generate(prompts, self._config.seed, constraint=constraint, finished=self._finished)
+        report = {"method": "generate", "max_new_tokens": max_new_tokens, "decoder": generator.report()}
+        return Generated(texts, report)

@@ -27,7 +27,8 @@ class Answers:
     texts: the predicted label's name ("" for an answer that names none), the names of all predicted labels, or the
     generated text. label_indices: [N] for classification; label_sets: [N, L] for multi-label, with log_odds [N, L] of
     yes. probabilities: [N, L] and scores, where labels were scored; support: what was scored beside the rows.
-    generated: the raw text, where there is one. report: how they were obtained, for the record.
+    generated: the raw text, where there is one. problems: for each answer, what is wrong with its form, None where
+    nothing is; None altogether where answers have no form. report: how they were obtained, for the record.
     """
 
     texts: list[str]
@@ -38,4 +39,5 @@ class Answers:
     scores: LabelScores | None = None
     support: Sequence[Supporting] = field(default_factory=list)
     generated: list[str] | None = None
+    problems: list[str | None] | None = None
     report: dict[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from sft.config.schema import ExperimentConfig
 from sft.data.example import Example
 from sft.data.load import load_unlabelled
 from sft.errors import SftError, TrainingError
+from sft.inference.generation.finished_rows import FinishedRows
 from sft.models.source import ADAPTER_CONFIG, MODEL_CONFIG, ModelSource, find_model
 from sft.pipeline.answer import Answerer
 from sft.pipeline.answers import Answers
@@ -133,8 +134,8 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
     return Unanswered(prepared, source, also, examples, rows)
 
 
-def answer_rows(unanswered: Unanswered) -> Answers:
+def answer_rows(unanswered: Unanswered, finished: FinishedRows) -> Answers:
+    """finished: where generated texts are kept as they come; those that are there aren't generated again."""
     prepared = unanswered.prepared
-    return Answerer(prepared, load(prepared.config, unanswered.source)).answer(
-        unanswered.examples, also=unanswered.also
-    )
+    loaded = load(prepared.config, unanswered.source)
+    return Answerer(prepared, loaded, finished=finished).answer(unanswered.examples, also=unanswered.also)

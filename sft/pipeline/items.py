@@ -26,6 +26,8 @@ def items_of(prepared: Prepared, answers: Answers) -> Iterator[dict[str, Any]]:
         item["prediction"] = task.prediction(prepared, answers, i)
         if answers.generated is not None:
             item["generated"] = answers.generated[i]
+        if answers.problems is not None and answers.problems[i] is not None:
+            item["problem"] = answers.problems[i]
         if answers.scores is not None:
             item["scores"] = answers.scores.log_probs[i].tolist()
             item["token_counts"] = answers.scores.token_counts[i].tolist()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
+from sft.inference.generation.finished_rows import FinishedRows
 from sft.pipeline.endpoints import Unanswered, answer_rows, rows_to_predict
 from sft.pipeline.recording import make_folder
 from sft.pipeline.slug import slug
@@ -34,13 +35,22 @@ def predict(
     path = results_path / f"{slug(config)}.tsv" if results_path.is_dir() else results_path
     unanswered = rows_to_predict(config, checkpoint, input_path)
     _check_columns(config, unanswered)
-    answers = answer_rows(unanswered)
+    with FinishedRows(_unfinished(path, unanswered)) as finished:
+        answers = answer_rows(unanswered, finished)
     added: dict[str, Any] = {PREDICTIONS: answers.texts}
     labels = unanswered.prepared.labels
     if answers.probabilities is not None and labels is not None:
         added |= {_probability(name): answers.probabilities[:, i] for i, name in enumerate(labels.names)}
     write_text(path, to_tsv(unanswered.rows.to_pandas().assign(**added)))
+    finished.remove()
     return path
+
+
+def _unfinished(path: Path, unanswered: Unanswered) -> Path:
+    """A file beside the TSV for texts that are generated before an interruption; of this run, of these weights."""
+    fingerprint = unanswered.source.fingerprint()
+    run_id = unanswered.prepared.run_id(trains=False, checkpoint_fingerprint=fingerprint)
+    return path.with_name(f".{path.name}.{run_id}.unfinished.jsonl")
 
 
 def _check_columns(config: ExperimentConfig, unanswered: Unanswered) -> None:

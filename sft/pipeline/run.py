@@ -16,6 +16,7 @@ from sft.config.schema import ExperimentConfig
 from sft.environment import environment
 from sft.errors import ModelError
 from sft.evaluation.metrics import compute_metrics
+from sft.inference.generation.finished_rows import FinishedRows
 from sft.inference.shards import ShardFolder
 from sft.models.load import LoadedModel
 from sft.models.source import ModelSource, find_model
@@ -229,8 +230,8 @@ def _evaluate(
     prepared, log = started.prepared, started.log
     config = prepared.config
     also = [ALWAYS_STORED, Needs(shots=started.shots is not None), *options.also]
-    with log.stage("inference"):
-        answerer = Answerer(prepared, loaded, ShardFolder(unfinished.answers))
+    with log.stage("inference"), FinishedRows(unfinished.texts) as texts:
+        answerer = Answerer(prepared, loaded, ShardFolder(unfinished.answers), texts)
         answers = answerer.answer(prepared.test, also=also, shots=shots and shots.inputs)
     of_folds = [warning for warning in (shots.warnings if shots else []) if warning not in log.warnings]
     if started.shots is not None:

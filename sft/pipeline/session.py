@@ -14,6 +14,8 @@ from sft.models.base_models import BaseModels
 from sft.models.load import LoadedModel
 from sft.models.source import ModelSource
 
+_READ_OF_PROMPTING = {"input_columns", "output_column", "output_columns", "output_schema"}
+
 
 class RecentData:
     """The rows of the last data set, as long as its files are the same."""
@@ -26,7 +28,7 @@ class RecentData:
     def get(self, config: ExperimentConfig) -> TaskData:
         key = (
             config.dataset.model_dump_json(exclude={"shots", "max_n_test"}),
-            config.prompting.model_dump_json(include={"input_columns", "output_column"}),
+            config.prompting.model_dump_json(include=_READ_OF_PROMPTING),
             str(data_stamps(config)),
         )
         if self._data is not None and self._key == key:

@@ -6,9 +6,10 @@
     unfinished/trained.json     what a record says of the finished training, and
     unfinished/trained/         the adapter (or the weights) that it left
     unfinished/folds/           scores of the shots by the adapters of folds, one file for each fold
-    unfinished/answers/         scores or texts of test rows, one file for each shard
+    unfinished/answers/         scores of test rows, one file for each shard
+    unfinished/texts.jsonl      generated texts of test rows, added one by one as they end
 
-Everything is there whole or not at all, by rename.
+Everything else is there whole or not at all, by rename.
 """
 
 from __future__ import annotations
@@ -52,8 +53,13 @@ class Unfinished:
 
     @property
     def answers(self) -> Path:
-        """For the shards of answers."""
+        """For the shards of scores."""
         return self.folder / "answers"
+
+    @property
+    def texts(self) -> Path:
+        """For the generated texts."""
+        return self.folder / "texts.jsonl"
 
     @property
     def selection(self) -> Path:

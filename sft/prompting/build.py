@@ -175,6 +175,12 @@ class PromptBuilder:
         if self._labels is not None or maximum is None:
             return text
         cut = self._encoder.cut(text, maximum)
+        if cut != text and self._prompting.output_schema is not None:
+            raise PromptError(
+                f"prompting.max_output_length is {maximum}, and the reference {text[:200]!r} has "
+                f"{self._encoder.count(text)} tokens: structured answers are never cut",
+                "raise it, or set it to null",
+            )
         self.counts.outputs_cut += cut != text
         return cut
 

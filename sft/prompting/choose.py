@@ -30,7 +30,7 @@ def choose_format(tokenizer: PreTrainedTokenizerBase, encoder: TextEncoder, prom
             f"the tokenizer {tokenizer.name_or_path!r} has no EOS token, which ends answers in the plain format",
             "use a tokenizer that has one",
         )
-    template = prompting.template or default_template(prompting.input_columns, prompting.output_column)
+    template = prompting.template or default_template(prompting.input_columns, prompting.output_column or "answer")
     return PlainFormat(prompting.instruction, template, int(tokenizer.eos_token_id), _bos(tokenizer))
 
 

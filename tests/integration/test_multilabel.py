@@ -248,3 +248,42 @@ def test_records_are_plain_json(tmp_path: Path) -> None:
     run = evaluate(multilabel_run(tmp_path, chat=True, dataset={"shots": 0}), tmp_path / "results")
     json.loads((run.folder / "record.json").read_text())
     assert run.record.inference["label_end"] == "eot"
+
+
+GENERATED = {"method": "generate"}
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_generated_lists_hold_labels_in_order_whatever_the_model_would_say(chat: bool, tmp_path: Path) -> None:
+    config = multilabel_run(tmp_path, chat=chat, dataset={"shots": 0}, inference={**GENERATED, "icl_examples": 2})
+    run = evaluate(config, tmp_path / "results")
+    items = read_items(run.folder)
+    for item in items:
+        assert item["prediction"] == [label for label in LABELS if label in item["generated"].split(", ")]
+        assert item["generated"] == (", ".join(item["prediction"]) or "none")
+    assert "lrap" not in run.record.results
+    assert run.record.results["micro_f1"] == pytest.approx(
+        2
+        * sum(len({*item["prediction"]} & {*item["reference"]}) for item in items)
+        / max(1, sum(len(item["prediction"]) + len(item["reference"]) for item in items))
+    )
+    again = stored_outcome(items, run.record, run.folder)
+    np.testing.assert_array_equal(again.predictions, [has(item["prediction"]) for item in items])
+    frame = pd.read_csv(predict(config, tmp_path / "out.tsv"), sep="\t", keep_default_na=False)
+    assert frame["predictions"].tolist() == [", ".join(item["prediction"]) for item in items]
+    assert not [column for column in frame.columns if column.startswith("probability")]
+
+
+def test_lists_are_trained_as_they_are_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+
+    def watched(loaded: Any, adapter: Any, args: Any, sequences: Any, **more: Any) -> Any:
+        texts.extend(TOKENIZER.decode(sequence.ids) for sequence in sequences)
+        return train_adapter(loaded, adapter, args, sequences, **more)
+
+    monkeypatch.setattr("sft.pipeline.model.train_adapter", watched)
+    config = multilabel_run(tmp_path, dataset={"shots": None}, inference=GENERATED)
+    run_experiment(config, tmp_path / "results")
+    said = {row["text"]: ", ".join(sorted(row["labels"])) or "none" for row in TRAIN}
+    assert any(text == "none" for text in said.values())
+    assert sorted(texts) == sorted(f"Text: {text}\nLabels: {answer}<|endoftext|>" for text, answer in said.items())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
+from sft.data.label_lists import LabelLists
 from sft.data.labels import class_names_of, label_name, named_labels
 from sft.data.outputs.base import Outputs, output_registry, where
 from sft.errors import DataError
@@ -34,6 +35,7 @@ class Multilabel(Outputs):
         column, separator = config.prompting.output_column, config.dataset.label_separator
         class_names = class_names_of(rows, column)
         index = {name: i for i, name in enumerate(labels.names)}
+        lists = LabelLists(labels.verbalisations) if not config.asks_about_labels else None
         examples = []
         for i, (text, output) in enumerate(zip(inputs, rows[column], strict=True)):
             place = f"{where(split, column)}, row {i}"
@@ -47,7 +49,8 @@ class Multilabel(Outputs):
                     f"{place}: {unknown[0]!r} is not among the labels ({', '.join(labels.names[:20])})",
                     "mend the row, set dataset.label_separator, or list all labels in dataset.labels",
                 )
-            examples.append(Example(i, text, labels=tuple(sorted({index[name] for name in names}))))
+            held = tuple(sorted({index[name] for name in names}))
+            examples.append(Example(i, text, labels=held, references=(lists.text(held),) if lists else ()))
         return examples
 
 

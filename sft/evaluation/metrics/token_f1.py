@@ -9,31 +9,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sft.evaluation.extraction import AnswerPattern, compared_texts
 from sft.evaluation.metrics.base import metric
 from sft.evaluation.metrics.squad_text import squad_words
 from sft.evaluation.outcome import GenerationOutcome
 from sft.evaluation.row_sums import mean_over_rows, whole
 
 
-def _of_rows(outcome: GenerationOutcome) -> NDArray[np.float64]:
-    scores = [
-        max(_f1(squad_words(prediction), squad_words(reference)) for reference in references)
-        for prediction, references in zip(outcome.predictions, outcome.references, strict=True)
-    ]
+def _of_rows(outcome: GenerationOutcome, *, answer_pattern: str | None = None) -> NDArray[np.float64]:
+    pairs = zip(outcome.predictions, outcome.references, strict=True)
+    scores = [_best(*compared_texts(prediction, references, answer_pattern)) for prediction, references in pairs]
     return np.array(scores, dtype=np.float64)[:, None]
+
+
+def _best(prediction: str | None, references: Sequence[str]) -> float:
+    if prediction is None:
+        return 0.0
+    return max(_f1(squad_words(prediction), squad_words(reference)) for reference in references)
 
 
 _FORM = mean_over_rows("token_f1", _of_rows)
 
 
 @metric("token_f1", task_type="generation", default=True, row_sums=_FORM)
-def token_f1(outcome: GenerationOutcome) -> dict[str, Any]:
+def token_f1(outcome: GenerationOutcome, *, answer_pattern: AnswerPattern | None = None) -> dict[str, Any]:
     """F1 of the bags of words, from 0 to 1: the best over a row's references, mean over rows.
 
     Words are those of `squad_words`. Where prediction or reference has none, the score is 1 if both have none, else 0
-    (the rule of SQuAD 2.0). Rajpurkar et al. 2016.
+    (the rule of SQuAD 2.0). Rajpurkar et al. 2016. answer_pattern: as for `exact_match`; a text without a match
+    scores 0.
     """
-    return whole(_FORM, outcome)
+    return whole(_FORM, outcome, answer_pattern=answer_pattern)
 
 
 def _f1(prediction: Sequence[str], reference: Sequence[str]) -> float:

@@ -15,10 +15,6 @@ from sft.models.load import LoadedModel
 from sft.registry import Registry
 
 
-class UnsupportedModelError(Exception):
-    """The engine can't run this model; the message says why."""
-
-
 @dataclass(frozen=True)
 class EngineOptions:
     """batch_size: rows in a batch. compile: whether layers are compiled; `auto`: where that pays."""
@@ -43,13 +39,6 @@ class EngineMaker(Protocol):
     """Raises `UnsupportedModelError` for a model of which it can be known at once."""
 
     def __call__(self, loaded: LoadedModel, options: EngineOptions) -> Engine: ...
-
-
-def refuse_virtual_tokens(loaded: LoadedModel) -> None:
-    """For engines that run the transformers model itself, or continue its cache: PEFT would put the adapter's vectors
-    nowhere, or before every continuation."""
-    if loaded.virtual_tokens:
-        raise UnsupportedModelError("the adapter puts virtual tokens before the prompt")
 
 
 engine_registry: Registry[EngineMaker] = Registry("scoring engine")

@@ -18,15 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sft.inference.batching import BatchRunner, BatchSize, padded
-from sft.inference.engines.base import (
-    Engine,
-    EngineOptions,
-    UnsupportedModelError,
-    engine_registry,
-    refuse_virtual_tokens,
-)
+from sft.inference.engines.base import Engine, EngineOptions, engine_registry
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass, usable_bytes
 from sft.inference.shared_prefixes import ScoringRow
+from sft.inference.unsupported import UnsupportedModelError, refuse_virtual_tokens
 from sft.models.load import LoadedModel
 
 

@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import inspect
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import PreTrainedModel
 
+from sft.inference.backbone import backbone, refuse_other_layers
 from sft.inference.batching import BatchRunner
 from sft.inference.compilation import CompiledLayers
-from sft.inference.engines.base import EngineOptions, UnsupportedModelError, engine_registry, refuse_virtual_tokens
+from sft.inference.engines.base import EngineOptions, engine_registry
 from sft.inference.label_tree import IntArray
 from sft.inference.language_head import LanguageHead
 from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
@@ -32,6 +31,7 @@ from sft.inference.packing import Document, PackedBatch, documents_of, pack, pac
 from sft.inference.shared_prefixes import ScoringRow, common_length, prefix_groups
 from sft.inference.tolerance import agree
 from sft.inference.tree_attention import KeysAndValues, Pass, UnsupportedAttentionError, tree_pass
+from sft.inference.unsupported import UnsupportedModelError, refuse_virtual_tokens
 from sft.models.load import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -61,8 +61,7 @@ class TreeEngine:
         self._options = options
         self._model = loaded.base_model
         refuse_virtual_tokens(loaded)
-        self._backbone = _backbone(loaded)
-        self._n_layers = int(self._model.config.get_text_config().num_hidden_layers)
+        self._backbone = backbone(loaded)
         self._head = LanguageHead(self._model)
         self.on_cuda = loaded.device.type == "cuda"
         self.compiled = False
@@ -104,10 +103,7 @@ class TreeEngine:
                 )[0]
             except UnsupportedAttentionError as error:
                 raise UnsupportedModelError(str(error)) from error
-        if len(current.layers) != self._n_layers:
-            raise UnsupportedModelError(
-                f"{len(current.layers)} of {self._n_layers} layers attend through transformers' attention interface"
-            )
+        refuse_other_layers(self._loaded, len(current.layers))
         return hidden[0]
 
     def log_probs(self, batch: PackedBatch, prefix: KeysAndValues, budget: int) -> Tensor:
@@ -196,20 +192,6 @@ class _Run:
         sums = np.bincount(batch.edge_cells, weights=log_probs.cpu().numpy(), minlength=len(batch.rows) * n_labels)
         self.scores[[row.place for row in batch.rows]] = sums.reshape(-1, n_labels)
         self._finished += len(batch.rows)
-
-
-def _backbone(loaded: LoadedModel) -> Any:
-    """The model without its language-model head."""
-    model: Any = loaded.base_model
-    if not model._can_set_attn_implementation():
-        raise UnsupportedModelError(f"{type(model).__name__} doesn't attend through transformers' attention interface")
-    inner = [child for child in model.children() if isinstance(child, PreTrainedModel)]
-    if len(inner) != 1:
-        raise UnsupportedModelError(f"{type(model).__name__} has {len(inner)} inner models beside its head")
-    backbone = inner[0]
-    if "position_ids" not in inspect.signature(backbone.forward).parameters:
-        raise UnsupportedModelError(f"{type(backbone).__name__} takes no position ids")
-    return backbone
 
 
 def _packed(n_documents: int, longest: int, total: int) -> int:

@@ -99,10 +99,9 @@ def _scored(asked: Asked) -> Answers:
 def _generated(asked: Asked) -> Answers:
     labels = _labels(asked.answerer.prepared)
     max_new_tokens = asked.answerer.max_new_tokens(lambda: max(map(len, asked.builder.bare_labels().labels)) + 1)
-    texts = asked.answerer.generate(asked, max_new_tokens)
+    texts, report = asked.answerer.generate(asked, max_new_tokens)
     parsed = np.array([parse_label(text, labels.verbalisations) for text in texts], dtype=np.int64)
     names = ["" if i == INVALID else labels.names[i] for i in parsed]
-    report = {"method": "generate", "max_new_tokens": max_new_tokens}
     return Answers(texts=names, label_indices=parsed, generated=texts, report=report)
 
 

@@ -16,9 +16,9 @@ _REFERENCES_MEASURED = 1000
 
 class Generation(Task):
     def answer(self, asked: Asked) -> Answers:
-        max_new_tokens = asked.answerer.max_new_tokens(lambda: _longest_reference(asked))
-        texts = asked.answerer.generate(asked, max_new_tokens)
-        return Answers(texts=texts, generated=texts, report={"method": "generate", "max_new_tokens": max_new_tokens})
+        max_new_tokens = asked.answerer.max_new_tokens(lambda: longest_reference(asked))
+        texts, report = asked.answerer.generate(asked, max_new_tokens)
+        return Answers(texts=texts, generated=texts, report=report)
 
     def outcome(self, prepared: Prepared, answers: Answers) -> Outcome:
         return GenerationOutcome([list(example.references) for example in prepared.test], answers.texts)
@@ -27,7 +27,7 @@ class Generation(Task):
         return {"references": list(example.references)}
 
 
-def _longest_reference(asked: Asked) -> int:
+def longest_reference(asked: Asked) -> int:
     """Tokens of the longest of the training references."""
     references = asked.answerer.prepared.data.train[:_REFERENCES_MEASURED]
     return max((asked.builder.answer_length(example) for example in references), default=_DEFAULT_NEW_TOKENS)

@@ -18,10 +18,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"dataset": {"shots": 8.5}}, "dataset.shots: got 8.5: must be an integer"),
     ({"dataset": {"shots": True}}, "dataset.shots: got true: must be an integer"),
     ({"dataset": {"max_n_test": 0}}, "dataset.max_n_test: got 0: must be > 0"),
-    (
-        {"dataset": {"task_type": "regression"}},
-        "got \"regression\": must be 'classification', 'generation' or 'multilabel'",
-    ),
+    ({"dataset": {"task_type": "regression"}}, "got \"regression\": must be 'classification'"),
     ({"dataset": {"path": 3}}, "dataset.path: got 3: must be a text; or must be a list; or must be an object"),
     ({"dataset": {"path": ["a.csv", 3]}}, "dataset.path[1]: got 3: must be a text"),
     ({"dataset": {"path": {"train": 3}}}, "dataset.path.train: got 3: must be a text; or must be a list"),

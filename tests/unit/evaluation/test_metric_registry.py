@@ -15,19 +15,27 @@ from pydantic import Field
 
 from sft.errors import ConfigError, DataError, SftError
 from sft.evaluation.metrics import Metric, check_metrics, compute_metrics, metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, MultilabelOutcome, Outcome
+from sft.evaluation.outcome import (
+    ClassificationOutcome,
+    GenerationOutcome,
+    MultilabelOutcome,
+    Outcome,
+    StructuredOutcome,
+)
 
 METRICS = {
     "classification": {
         *("accuracy", "balanced_accuracy", "f1", "per_class", "mcc", "confusion_matrix", "invalid_rate"),
         *("ece", "brier", "nll"),
     },
-    "generation": {"bleu", "chrf", "exact_match", "rouge", "token_f1"},
+    "generation": {"bleu", "chrf", "exact_match", "no_answer", "rouge", "token_f1"},
+    "structured": {"valid_json", "schema_valid", "value_match", "fields", "per_field"},
     "multilabel": {"subset_accuracy", "multilabel_f1", "jaccard", "lrap", "per_label"},
 }
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.9, 0.0], [1.0, 0.0, 0.0]])
 REFERENCES = np.array([0, 1, 2, 1])
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 OUTCOMES: dict[str, Outcome] = {
     "scored labels": ClassificationOutcome(("a", "b", "c"), REFERENCES, PROBABILITIES.argmax(axis=1), PROBABILITIES),
     "generated labels": ClassificationOutcome(("a", "b", "c"), REFERENCES, np.array([0, -1, 2, 0])),
@@ -41,6 +49,9 @@ OUTCOMES: dict[str, Outcome] = {
     ),
     "generated sets": MultilabelOutcome(("a", "b", "c"), PROBABILITIES > 0.25, PROBABILITIES > 0.15),
     "one empty set": MultilabelOutcome(("a", "b"), np.zeros((1, 2), dtype=bool), np.zeros((1, 2), dtype=bool)),
+    "values": StructuredOutcome(SCHEMA, ['{"a": "x"}', "{}", '{"a": "y"}'], ['{"a": "x"}', '{"b": [1, {}]}', "no"]),
+    "one value": StructuredOutcome(SCHEMA, ['{"a": "x"}'], ["{}"]),
+    "one value cut off": StructuredOutcome(SCHEMA, ["{}"], ['{"a": "x']),
 }
 CASES = [
     (name, kind)
@@ -175,7 +186,19 @@ REFUSED: list[tuple[str, list[str] | None, dict[str, Any], str]] = [
     ("classification", None, {"tokenizer_name": "x"}, "tokenizer_name: no metric for classification takes this"),
     ("generation", None, {"use_stemer": True}, f"use_stemer: {NOT_KNOWN} (fix: did you mean 'use_stemmer'?)"),
     ("generation", None, {"metric": ["bleu"]}, f"metric: {NOT_KNOWN} (fix: did you mean 'metrics'?)"),
-    ("generation", None, {"zzz": 1}, f"zzz: {NOT_KNOWN} (fix: known: metrics, tokenizer_name, use_stemmer)"),
+    (
+        "generation",
+        None,
+        {"zzz": 1},
+        f"zzz: {NOT_KNOWN} (fix: known: answer_pattern, metrics, tokenizer_name, use_stemmer)",
+    ),
+    ("generation", None, {"answer_pattern": "#### ("}, "answer_pattern: got "),
+    (
+        "generation",
+        ["chrf"],
+        {"answer_pattern": "x"},
+        f"answer_pattern: {NOT_CHOSEN.format('exact_match, no_answer, token_f1')}",
+    ),
     ("classification", None, {"bins": 0}, "bins: got 0: must be > 0"),
     ("classification", None, {"bins": "15"}, 'bins: got "15": must be an integer'),
     ("classification", None, {"bins": 1.5}, "bins: got 1.5: must be an integer"),

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 
 from sft.evaluation.metrics import Metric, metric_registry
-from sft.evaluation.outcome import ClassificationOutcome, GenerationOutcome, MultilabelOutcome, Outcome
+from sft.evaluation.outcome import (
+    ClassificationOutcome,
+    GenerationOutcome,
+    MultilabelOutcome,
+    Outcome,
+    StructuredOutcome,
+)
 
 WITH_ROW_SUMS = [entry for entry in metric_registry.values() if entry.row_sums is not None]
 GENERATOR = np.random.default_rng(1)
 TEXTS = ["a cat", "the dog sat", "two birds", "", "a cat sat", "one dog"]
+
+VALUES = ['{"a": "x"}', '{"a": "y", "b": [1, 2]}', '{"a', '{"a": 3}', "{}", '{"b": [2, 3]}']
+# Those without which a metric has no result.
+ARGUMENTS = {"no_answer": {"answer_pattern": "cat|birds"}}
 
 
 def outcome(task_type: str, rows: np.ndarray) -> Outcome:
@@ -20,6 +30,9 @@ def outcome(task_type: str, rows: np.ndarray) -> Outcome:
         log_odds = np.random.default_rng(3).normal(size=(6, 3)).round(1)[rows]
         references = np.random.default_rng(4).random((6, 3))[rows] < 0.4
         return MultilabelOutcome(("a", "b", "c"), references, log_odds > 0.3, log_odds)
+    if task_type == "structured":
+        schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+        return StructuredOutcome(schema, [VALUES[i - i % 3] for i in rows], [VALUES[(i * 2) % 6] for i in rows])
     probabilities = np.random.default_rng(2).dirichlet(np.ones(3), 6)[rows]
     predictions = np.where(rows == 5, -1, probabilities.argmax(axis=1))
     return ClassificationOutcome(("a", "b", "c"), rows % 3, predictions, probabilities)
@@ -28,6 +41,7 @@ def outcome(task_type: str, rows: np.ndarray) -> Outcome:
 def test_the_metrics_that_can_be_resampled_are_the_expected_ones() -> None:
     assert {entry.name for entry in WITH_ROW_SUMS} >= {
         *("accuracy", "balanced_accuracy", "f1", "mcc", "invalid_rate", "brier", "nll", "exact_match", "token_f1"),
+        *("no_answer", "valid_json", "schema_valid", "value_match", "fields"),
     }
 
 
@@ -37,15 +51,15 @@ def test_metrics_that_resampling_would_bias_have_no_row_sums() -> None:
 
 @pytest.mark.parametrize("entry", WITH_ROW_SUMS, ids=lambda entry: entry.name)
 def test_results_of_weighted_sums_are_those_of_the_rows_repeated(entry: Metric) -> None:
-    rows = np.arange(6)
+    rows, arguments = np.arange(6), ARGUMENTS.get(entry.name, {})
     assert entry.row_sums is not None
-    of_rows = entry.row_sums.of_rows(outcome(entry.task_type, rows))
+    of_rows = entry.row_sums.of_rows(outcome(entry.task_type, rows), **arguments)
     assert of_rows is not None
     weights = GENERATOR.multinomial(6, np.full(6, 1 / 6), size=20).T
     found = entry.row_sums.results((of_rows.T @ weights).astype(float), 6)
     compared = 0
     for b in range(20):
-        expected = entry.function(outcome(entry.task_type, np.repeat(rows, weights[:, b])))
+        expected = entry.function(outcome(entry.task_type, np.repeat(rows, weights[:, b])), **arguments)
         for name, value in expected.items():
             assert found[name][b] == pytest.approx(value, abs=1e-6)
             compared += 1

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from sft.inference import capability
-from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
+from sft.inference.engines import EngineOptions, engine_registry
 from sft.inference.label_scorer import LabelScorer
 from sft.inference.shared_prefixes import ScoringRow
+from sft.inference.unsupported import UnsupportedModelError
 from tests.label_scoring import brute_force, prompts_of
 from tests.tiny_models import tiny_loaded
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 
-from sft.inference.engines import EngineOptions, UnsupportedModelError, engine_registry
+from sft.inference.engines import EngineOptions, engine_registry
 from sft.inference.engines import tree as tree_module
 from sft.inference.label_scorer import EngineName, LabelScorer
+from sft.inference.unsupported import UnsupportedModelError
 from sft.models.load import LoadedModel
 from tests.label_scoring import LABELS, PROMPT_LENGTHS, brute_force, prompts_of
 from tests.tiny_models import SCORED_ARCHITECTURES, SLIDING_WINDOW, random_ids, tiny_loaded

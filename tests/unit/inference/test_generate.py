@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from sft.errors import SftError
-from sft.inference.generate import Generator
+from sft.inference.generation.generator import Generator
 from sft.models.load import LoadedModel
 from sft.prompting.plain import PlainFormat
 from tests.adapters import with_lora
