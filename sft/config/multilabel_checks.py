@@ -51,6 +51,10 @@ def _check_generated(config: ExperimentConfig) -> list[Problem]:
         for name, why in NOT_CONSTRAINED.items()
         if args.get(name) not in (None, 1)
     ]
+    if config.prompting.max_output_length is not None:
+        what = "would cut lists of labels in training, and what is left names other labels or none"
+        fix = "remove it; inference.generation_args.max_new_tokens limits what is generated, which stays a whole list"
+        problems.append(Problem("prompting.max_output_length", what, fix))
     if importlib.util.find_spec("xgrammar") is None:
         what = "lists of labels are generated under a grammar by the package 'xgrammar', which is not installed"
         problems.append(Problem("inference.method", what, 'pip install "xgrammar==0.2.8", or use logits'))

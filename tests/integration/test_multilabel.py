@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sft.api import aggregate_results
 from sft.errors import ConfigError, SftError
 from sft.evaluation.stored_answers import stored_outcome
 from sft.evaluation.thresholds import best_thresholds, sigmoid
@@ -20,8 +21,10 @@ from sft.pipeline.endpoints import Run, evaluate, run_experiment, train
 from sft.pipeline.predict import predict
 from sft.pipeline.scored_runs import find_scored_runs
 from sft.prompting.build import LabelPrompt
-from sft.records import read_items, read_support
+from sft.records import read_items, read_record, read_support
 from sft.reporting.compare import compare_runs
+from sft.reporting.curve import learning_curve
+from sft.reporting.judged import read_judged
 from sft.training.train import train_adapter
 from tests.fakes import byte_tokenizer, write_jsonl
 from tests.label_scoring import brute_force
@@ -219,6 +222,27 @@ def test_stored_items_give_the_same_outcome_and_other_metrics_need_no_model(tmp_
     assert made[0].results == {"lrap": run.record.results["lrap"]}
     with pytest.raises(SftError, match="no scores of labels that exclude each other"):
         find_scored_runs([run.folder])
+
+
+def test_runs_over_shots_make_a_table_and_a_curve_with_baselines(tmp_path: Path) -> None:
+    for shots in (2, 5):
+        evaluate(multilabel_run(tmp_path, dataset={"shots": shots}), tmp_path / "results")
+    aggregate_results([tmp_path / "results"])
+    table = (tmp_path / "results/aggregated_results.md").read_text()
+    assert "micro_f1 of every label" in table
+    assert "micro_f1 of TF-IDF + LR" in table
+    folders = [path.parent for path in (tmp_path / "results").glob("*/record.json")]
+    records = {folder.name: read_record(folder) for folder in folders}
+    judged = {folder.name: read_judged(folder, records[folder.name]) for folder in folders}
+    curve = learning_curve(list(records.values()), judged)
+    assert curve.metric == "micro_f1"
+    assert curve.per_label
+    regression = next(one for one in curve.series if one.title == "TF-IDF + LR")
+    for point in regression.points:
+        assert point is not None
+        assert point.low is not None
+        assert point.high is not None
+        assert point.low <= point.mean <= point.high
 
 
 def test_two_runs_are_compared_label_by_label_and_by_rows_that_are_all_right(tmp_path: Path) -> None:

@@ -61,6 +61,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"inference": {"method": "generate", "thresholds": 0.5}},
         "inference.thresholds: is for multi-label tasks with inference.method logits",
     ),
+    "cut lists": (
+        {"inference": {"method": "generate"}, "prompting": {"max_output_length": 8}},
+        "prompting.max_output_length: would cut lists of labels in training",
+    ),
+    "lists by beam search": (
+        {"inference": {"method": "generate", "generation_args": {"num_beams": 2}}},
+        "inference.generation_args.num_beams: doesn't go with constrained decoding",
+    ),
     "a metric for one label": ({"evaluation": {"metrics": ["accuracy"]}}, "'accuracy' is a metric for classification"),
 }
 OF_MULTILABEL: list[tuple[dict[str, Any], str]] = [
