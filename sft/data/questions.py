@@ -32,7 +32,7 @@ class Questions:
 
     def about(self, row: Example, label: int) -> Example:
         """The question, with its answer where the row is labelled."""
-        inputs = {**row.inputs, self.column: self.labels.verbalisations[label]}
+        inputs = {**row.inputs, self.column: self.labels.verbalisations[label].strip()}
         return Example(row.row, inputs, label=None if row.labels is None else int(row.has(label)))
 
     def of(self, row: Example) -> list[Example]:

@@ -58,7 +58,7 @@ class Multilabel(Task):
 
     def prediction(self, prepared: Prepared, answers: Answers, i: int) -> Any:
         assert answers.label_sets is not None
-        return names_of(answers.label_sets[i], _labels(prepared))
+        return _names(answers.label_sets[i], _labels(prepared))
 
     def baselines(self, prepared: Prepared) -> dict[str, dict[str, Any]]:
         pool, test = prepared.pool, prepared.test
@@ -142,10 +142,10 @@ def _generated(asked: Asked) -> Answers:
 
 def _texts(has_label: NDArray[np.bool_], prepared: Prepared) -> list[str]:
     separator = f"{prepared.config.dataset.label_separator.strip()} "
-    return [separator.join(names_of(row, _labels(prepared))) for row in has_label]
+    return [separator.join(_names(row, _labels(prepared))) for row in has_label]
 
 
-def names_of(has_label: NDArray[np.bool_], labels: LabelSet) -> list[str]:
+def _names(has_label: NDArray[np.bool_], labels: LabelSet) -> list[str]:
     """The labels of a row, in label order. has_label: [L]."""
     return [name for name, has in zip(labels.names, has_label, strict=True) if has]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sft.config.schema import LabelQuestionConfig
+from sft.data.example import LabelSet
 from sft.data.questions import Questions
 from tests.multilabel_tasks import LABEL_SET, LABELS, examples
 
@@ -23,6 +24,11 @@ def test_a_question_has_the_label_as_its_last_input_and_yes_or_no_as_its_label()
         [("text", "text 0"), ("emotion", name)] for name in LABELS
     ]
     assert [QUESTIONS.answers.verbalisations[question.label or 0] for question in asked] == ["Y", "N", "Y"]
+
+
+def test_white_space_around_a_verbalisation_is_not_shown() -> None:
+    questions = Questions(LabelSet(("a",), (" joy ",), exclusive=False), LabelQuestionConfig())
+    assert questions.about(POOL[0], 0).inputs["label"] == "joy"
 
 
 def test_training_asks_about_every_label_that_a_row_holds_and_as_often_about_rows_without_it() -> None:
