@@ -45,6 +45,12 @@ class ScoredInput:
     log_probs: NDArray[np.float64]
     token_counts: NDArray[np.int64]
 
+    @property
+    def row(self) -> int:
+        """Of a shot."""
+        assert self.input.row is not None
+        return self.input.row
+
     def as_item(self) -> dict[str, Any]:
         """For JSON, like the items of test rows. An impossible label (minus infinity) is null there."""
         given = {name: value for name, value in vars(self.input).items() if value is not None}

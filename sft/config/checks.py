@@ -8,6 +8,7 @@ from typing import Any
 
 from sft.config.arguments import generation_arguments, quantization_classes, trainer_arguments
 from sft.config.identity import PRESENTATION_ARGS
+from sft.config.multilabel_checks import check_multilabel
 from sft.config.peft_source import peft_arguments, peft_methods
 from sft.config.schema import ExperimentConfig, InferenceConfig
 from sft.config.structured_checks import check_structured
@@ -25,7 +26,7 @@ _REQUIRED = {
 
 _OF_TRL = "argument of TRL's SFTConfig"
 _JUDGING_ARGS = ("eval_strategy", "load_best_model_at_end")
-_ABOUT_LABEL_SCORES = ("calibration", "score_normalization", "pmi_premise", "score_shots", "folds")
+_ABOUT_LABEL_SCORES = ("calibration", "score_normalization", "pmi_premise", "score_shots")
 
 _OWNED_MODEL_ARGS = {
     "quantization_config": "write model.quantization",
@@ -69,6 +70,7 @@ def check_config(config: ExperimentConfig) -> list[Problem]:
         *check_structured(config),
         *_check_candidates(config),
         *_check_inference(config),
+        *check_multilabel(config),
     ]
 
 
@@ -130,7 +132,7 @@ def _check_select(config: ExperimentConfig) -> list[Problem]:
             Problem(
                 "training.select.metric",
                 f"{training.select.metric!r} is for classification",
-                'use "nll", the negative log-likelihood of the references',
+                'use "nll", the negative log-likelihood of the right answers',
             )
         )
     return problems
@@ -179,7 +181,8 @@ def _check_prompting(config: ExperimentConfig) -> list[Problem]:
     if len(set(prompting.input_columns)) < len(prompting.input_columns):
         problems.append(Problem("prompting.input_columns", "names a column twice", "name each once"))
     if prompting.template is not None:
-        problems += _check_template(prompting.template, prompting.input_columns)
+        asked = [config.label_question.name] if config.asks_about_labels else []
+        problems += _check_template(prompting.template, [*prompting.input_columns, *asked])
         if prompting.format != "plain":
             problems.append(
                 Problem(
@@ -247,16 +250,26 @@ def _check_inference(config: ExperimentConfig) -> list[Problem]:
         args, generation_arguments(), "inference.generation_args", "argument of transformers' GenerationConfig"
     )
     problems += _owned(args, _OWNED_GENERATION_ARGS, "inference.generation_args")
+    task_type = config.dataset.task_type
     if not config.scores_answers:
-        defaults = InferenceConfig()
-        problems += [
-            Problem(f"inference.{name}", "is about label scores, and this run has none", "remove it")
-            for name in _ABOUT_LABEL_SCORES
-            if getattr(inference, name) != getattr(defaults, name)
-        ]
-    if config.dataset.labels is not None and config.dataset.task_type != "classification":
+        problems += _not_default(inference, _ABOUT_LABEL_SCORES, _why_no_scores(task_type))
+    if not config.scores_answers and task_type != "multilabel":
+        problems += _not_default(inference, ("folds",), _why_no_scores(task_type))
+    if config.dataset.labels is not None and task_type not in ("classification", "multilabel"):
         problems.append(Problem("dataset.labels", "is for classification", "remove it, or change dataset.task_type"))
     return problems
+
+
+def _why_no_scores(task_type: str) -> str:
+    if task_type == "multilabel":
+        return "is about the scores of labels that exclude each other, which those of a multi-label task don't"
+    return "is about label scores, and this run has none"
+
+
+def _not_default(inference: InferenceConfig, names: Iterable[str], what: str) -> list[Problem]:
+    defaults = InferenceConfig()
+    changed = [name for name in names if getattr(inference, name) != getattr(defaults, name)]
+    return [Problem(f"inference.{name}", what, "remove it") for name in changed]
 
 
 def _unknown_names(given: Iterable[str], known: Collection[str], key: str, what: str) -> list[Problem]:

@@ -43,6 +43,9 @@ PRESENTATION_ARGS = frozenset(
     }
 )
 
+# What other task types don't have; ids are those from before there was multi-label.
+_OF_MULTILABEL = (("dataset", "label_separator"), ("prompting", "label_question"), ("inference", "thresholds"))
+
 # Whichever way labels are scored and texts are generated, they are the same; `score_shots` decides what is stored
 # beside the results.
 _NO_RESULT_DEPENDS_ON = frozenset({"scorer", "compile", "decoder", "score_shots"})
@@ -89,7 +92,8 @@ def seeds_that_matter(config: ExperimentConfig, *, trains: bool) -> frozenset[Se
     """
     inference = config.inference_or_default
     seeds: set[SeedName] = set()
-    if not config.scores_answers and inference.generation_args.get("do_sample"):
+    scores = config.scores_answers or config.asks_about_labels
+    if not scores and inference.generation_args.get("do_sample"):
         seeds.add("seed")
     shown = inference.icl_examples + (config.training.icl_examples if trains and config.training else 0)
     if config.dataset.shots != 0 or inference.icl_examples:
@@ -119,6 +123,11 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         unset = {"select"} if training.select is None else set()
         values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
+    if config.dataset.task_type == "multilabel":
+        values["prompting"]["label_question"] = config.label_question.model_dump(mode="json")
+    else:
+        for section, key in _OF_MULTILABEL:
+            del values[section][key]
     for section, keys in _LATER_KEYS.items():
         for name, silent in keys.items():
             if values[section][name] in silent:

@@ -13,7 +13,7 @@ JsonDict = dict[str, Any]
 
 # Answers are short and scored right after the prompt, so models that can think are asked not to; dates stay put.
 TEMPLATE_ARGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-TaskType = Literal["classification", "generation", "structured", "multiple_choice"]
+TaskType = Literal["classification", "generation", "structured", "multilabel", "multiple_choice"]
 
 
 def _label_text(value: Any) -> Any:
@@ -25,6 +25,7 @@ def _label_text(value: Any) -> Any:
 
 LabelText = Annotated[str, BeforeValidator(_label_text)]
 AtLeastOne = Field(min_length=1)
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -50,8 +51,8 @@ class DatasetConfig(Section):
     task_type: TaskType = Field(description="What kind of answer the output column holds.")
     shots: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Labelled training rows: per label for classification, in total for other tasks. 0 = zero-shot, "
-        "null = all.",
+        description="Labelled training rows: per label for classification (multi-label: rows that hold it), in total "
+        "for other tasks. 0 = zero-shot, null = all.",
     )
     max_n_test: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="Size of the test subset, the same rows for every seed; null = all."
@@ -60,6 +61,10 @@ class DatasetConfig(Section):
         default=None,
         description="Classification: the data-set values, or a map from value to verbalisation (the text that the "
         "model scores). Default: the values of the train split.",
+    )
+    label_separator: Annotated[str, Field(min_length=1)] = Field(
+        default=",",
+        description="Multi-label: what separates the labels where the output column holds a text, not a list.",
     )
     deduplicate: bool = Field(default=True, description="Drop training rows whose inputs also occur in the test split.")
     args: JsonDict = Field(
@@ -91,6 +96,17 @@ class ModelConfig(Section):
     chat_template_from: str | None = Field(
         default=None, description="Tokenizer (hub id or folder) or .jinja file whose chat template is borrowed."
     )
+
+
+class LabelQuestionConfig(Section):
+    """How a multi-label prompt asks whether a row has a label."""
+
+    name: Annotated[str, Field(min_length=1)] = Field(
+        default="label",
+        description="What the label is called beside the input columns: `Label: joy` in a chat; {label} in a template.",
+    )
+    yes: str = Field(default=" yes", description="The answer where the row has the label.")
+    no: str = Field(default=" no", description="The answer where it hasn't.")
 
 
 class PromptingConfig(Section):
@@ -133,6 +149,9 @@ class PromptingConfig(Section):
         description="Plain format: text with {column} placeholders; the answer follows it verbatim. "
         "Default: one `Column: value` line per input column, then `Output column:`.",
     )
+    label_question: LabelQuestionConfig | None = Field(
+        default=None, description="Multi-label: how a label is asked about; null = by the defaults."
+    )
     template_args: JsonDict = Field(
         default=TEMPLATE_ARGS,
         description="Passed to the chat template, alike in training and inference; added to the default's.",
@@ -159,7 +178,7 @@ class SelectConfig(Section):
     metric: Literal["nll", "accuracy"] = Field(
         default="nll",
         description="Of the held-out shots: negative log-likelihood of the right label (generation: of the reference, "
-        "per token), or accuracy.",
+        "per token; multi-label: of the answers about all labels), or accuracy.",
     )
 
 
@@ -178,7 +197,8 @@ class InferenceConfig(Section):
 
     method: Literal["logits", "generate"] = Field(
         default="logits",
-        description="Classification: by label log-probabilities, or parsed from generated text.",
+        description="Classification: by label log-probabilities (multi-label: of yes and no about each label), or "
+        "parsed from generated text (multi-label: a list of labels, under a grammar; needs xgrammar).",
     )
     icl_examples: Annotated[int, Field(ge=0)] = Field(
         default=0, description="In-context examples in test prompts: per label for classification, else in total."
@@ -230,7 +250,14 @@ class InferenceConfig(Section):
     )
     folds: Annotated[int, Field(ge=2)] = Field(
         default=5,
-        description="Adapters trained to score the shots of a run that trains, each without its part of them.",
+        description="Adapters trained to score the shots of a run that trains, each without its part of them. (Also of "
+        "the regressions that multi-label runs are compared with.)",
+    )
+    thresholds: Literal["auto"] | Probability | Annotated[dict[str, Probability], AtLeastOne] = Field(
+        default="auto",
+        description="Multi-label: the probability from which on a row has a label, for all labels or by name (0.5 for "
+        "those not named). `auto`: chosen for each label on shots that the model wasn't trained on (`folds`); 0.5 "
+        "where there are none.",
     )
     label_end: Literal["auto", "eot", "none"] = Field(
         default="auto",
@@ -310,6 +337,15 @@ class ExperimentConfig(Section):
     @property
     def inference_or_default(self) -> InferenceConfig:
         return self.inference or InferenceConfig()
+
+    @property
+    def asks_about_labels(self) -> bool:
+        """Whether rows are answered by a yes or no about each label."""
+        return self.dataset.task_type == "multilabel" and self.inference_or_default.method == "logits"
+
+    @property
+    def label_question(self) -> LabelQuestionConfig:
+        return self.prompting.label_question or LabelQuestionConfig()
 
     @property
     def is_constrained(self) -> bool:

@@ -9,7 +9,7 @@ from sft.config.schema import ExperimentConfig
 from sft.errors import Problem
 
 # A constrained row is followed from its first token to its last, which these would cut or mix.
-_NOT_CONSTRAINED = {
+NOT_CONSTRAINED = {
     "num_beams": "beams change their places between steps",
     "stop_strings": "an answer ends where its value does",
 }
@@ -57,7 +57,7 @@ def _check_constrained(config: ExperimentConfig) -> list[Problem]:
     args = config.inference_or_default.generation_args
     problems = [
         Problem(f"inference.generation_args.{name}", f"doesn't go with constrained decoding: {why}", "remove it")
-        for name, why in _NOT_CONSTRAINED.items()
+        for name, why in NOT_CONSTRAINED.items()
         if args.get(name) not in (None, 1)
     ]
     if importlib.util.find_spec("xgrammar") is None:

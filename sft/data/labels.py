@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sft.config.schema import ExperimentConfig
+from sft.config.schema import DatasetConfig, ExperimentConfig
 from sft.data.example import LabelSet
 from sft.errors import DataError
 
@@ -18,8 +18,26 @@ if TYPE_CHECKING:
 def label_set(config: ExperimentConfig, train: Dataset) -> LabelSet:
     """Raises `DataError` for no label, a label named twice, an empty verbalisation, and one of two labels."""
     column = config.prompting.output_column
-    given = config.dataset.labels
-    class_names = class_names_of(train, column)
+    values = (value for value in train[column] if value is not None)
+    names, verbalisations = named_labels(config.dataset, class_names_of(train, column), values, column)
+    return LabelSet(names, verbalisations)
+
+
+class Named(NamedTuple):
+    """The names of labels, and their verbalisations in the same order."""
+
+    names: tuple[str, ...]
+    verbalisations: tuple[str, ...]
+
+
+def named_labels(
+    dataset: DatasetConfig, class_names: Sequence[str] | None, values: Iterable[Any], column: str
+) -> Named:
+    """The labels of the config, else the names of a ClassLabel, else the values.
+
+    Raises `DataError` like `label_set`.
+    """
+    given = dataset.labels
     if given is not None:
         names = [_class_name(value, class_names) for value in given]
         repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -29,12 +47,11 @@ def label_set(config: ExperimentConfig, train: Dataset) -> LabelSet:
     elif class_names is not None:
         verbalised = {name: name for name in class_names}
     else:
-        values = {_text(value) for value in train[column] if value is not None}
-        verbalised = {value: value for value in sorted(values, key=_natural_order)}
+        verbalised = {value: value for value in sorted(set(map(_text, values)), key=_natural_order)}
     if not verbalised:
         raise DataError(f"the train split's column {column!r} holds no label", "list them in dataset.labels")
     _check_verbalisations(verbalised)
-    return LabelSet(tuple(verbalised), tuple(verbalised.values()))
+    return Named(tuple(verbalised), tuple(verbalised.values()))
 
 
 def _class_name(value: str, class_names: Sequence[str] | None) -> str:
@@ -67,8 +84,9 @@ def _natural_order(value: str) -> tuple[int, float, str]:
 
 
 def class_names_of(rows: Dataset, column: str) -> Sequence[str] | None:
-    """The names of a ClassLabel column; None for others."""
-    names: Sequence[str] | None = getattr(rows.features[column], "names", None)
+    """The names of a column of ClassLabels or of lists of them; None for others."""
+    feature = rows.features[column]
+    names: Sequence[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
     return names
 
 

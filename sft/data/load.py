@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet, TaskData
@@ -96,7 +96,8 @@ def fingerprint(splits: Sequence[list[Example]], labels: LabelSet | None) -> str
     for examples in splits:
         digest.update(b"\x00split")
         for example in examples:
-            value = [dict(example.inputs), example.label, example.references]
+            value: list[Any] = [dict(example.inputs), example.label, example.references]
             value += [example.candidates] if example.candidates else []
+            value += [example.labels] if example.labels is not None else []
             digest.update(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
     return digest.hexdigest()

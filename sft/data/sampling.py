@@ -32,7 +32,8 @@ def label_pool(train: Sequence[Example], labels: LabelSet | None, config: Experi
     """The rows whose labels the run may use, in a seeded order.
 
     `dataset.shots` rows per label (in total for generation); all rows for null; for 0 shots, as many as the in-context
-    examples of inference need. The pool of 4 shots is part of the pool of 16 under the same seed.
+    examples of inference need. The pool of 4 shots is part of the pool of 16 under the same seed. A row with several
+    labels counts for each: rows are taken in order as long as one of their labels lacks rows.
     Raises `DataError` for a label without any training row when some are asked for.
     """
     shots = config.dataset.shots
@@ -44,7 +45,8 @@ def label_pool(train: Sequence[Example], labels: LabelSet | None, config: Experi
     rank = {example.row: position for position, example in enumerate(_shuffled(train, generator))}
     pool: list[Example] = []
     short: list[str] = []
-    for name, members in _by_label(train, labels).items():
+    in_total = labels is None or (config.dataset.shots in (0, None) and not labels.exclusive)
+    for name, members in _by_label(train, None if in_total else labels).items():
         if not members:
             raise DataError(
                 f"the label {name!r} has no training example", "add rows, set dataset.shots to 0, or remove the label"
@@ -54,7 +56,8 @@ def label_pool(train: Sequence[Example], labels: LabelSet | None, config: Experi
         pool += sorted(members, key=lambda example: rank[example.row])[:shots]
     if short:
         logger.warning("fewer training rows than the %d asked for, all are used: %s", shots, _first_few(short))
-    return sorted(pool, key=lambda example: rank[example.row])
+    unique = {example.row: example for example in pool}
+    return sorted(unique.values(), key=lambda example: rank[example.row])
 
 
 def select_test(test: Sequence[Example], labels: LabelSet | None, max_n_test: int | None) -> list[Example]:
@@ -66,7 +69,7 @@ def select_test(test: Sequence[Example], labels: LabelSet | None, max_n_test: in
         return list(test)
     generator = np.random.default_rng(_TEST_SUBSET_SEED)
     # By name: the order in which a config lists the labels makes no other rows.
-    groups = [_shuffled(members, generator) for _, members in sorted(_by_label(test, labels).items())]
+    groups = [_shuffled(members, generator) for _, members in sorted(_by_label(test, _exclusive(labels)).items())]
     exact = [max_n_test * len(group) / len(test) for group in groups]
     quotas = [int(share) for share in exact]
     by_remainder = sorted(range(len(groups)), key=lambda i: quotas[i] - exact[i])
@@ -79,11 +82,11 @@ def select_test(test: Sequence[Example], labels: LabelSet | None, max_n_test: in
 class InContextExamples:
     """The in-context examples of each prompt of a run, drawn from its label pool.
 
-    per_group: examples per label (in total for generation). Every prompt of a run shows the same number of each label,
-    so that the number says nothing about a training row's own label: for training rows (of which the shots that a
-    calibration learns from are a kind), which are never shown to themselves, a label with no row to spare is shown once
-    less to all of them. The last example stands nearest to the query. Fewer rows than asked for: all are used, and
-    `warnings` says so.
+    per_group: examples per label (in total for generation and multi-label). Every prompt of a run shows the same number
+    of each label, so that the number says nothing about a training row's own label: for training rows (of which the
+    shots that a calibration learns from are a kind), which are never shown to themselves, a label with no row to spare
+    is shown once less to all of them. The last example stands nearest to the query. Fewer rows than asked for: all are
+    used, and `warnings` says so.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class InContextExamples:
         sampling: Literal["fixed", "per_prompt"],
         seed: int,
     ) -> None:
-        self._groups = _by_label(pool, labels)
+        self._groups = _by_label(pool, _exclusive(labels))
         self._seed = seed
         self._sampling = sampling
         self._leaves_out = purpose in ("training", "calibration")
@@ -149,14 +152,19 @@ def _first_few(texts: Sequence[str]) -> str:
 
 
 def _by_label(examples: Sequence[Example], labels: LabelSet | None) -> Mapping[str, list[Example]]:
-    """Label name → its examples, in label order; one group of all for generation."""
+    """Label name → its examples, in label order; one group of all without labels."""
     if labels is None:
         return {"the data set": list(examples)}
     groups: dict[str, list[Example]] = {name: [] for name in labels.names}
     for example in examples:
-        assert example.label is not None
-        groups[labels.names[example.label]].append(example)
+        for label in (example.labels or ()) if example.label is None else (example.label,):
+            groups[labels.names[label]].append(example)
     return groups
+
+
+def _exclusive(labels: LabelSet | None) -> LabelSet | None:
+    """Labels by which rows can be told apart; None where there are none."""
+    return labels if labels is not None and labels.exclusive else None
 
 
 def _shuffled(examples: Sequence[Example], generator: np.random.Generator) -> list[Example]:

@@ -52,28 +52,39 @@ def _majority(train_labels: Sequence[int], references: NDArray[np.int64], labels
 def _tfidf_logistic_regression(
     train_texts: Sequence[str], train_labels: Sequence[int], test_texts: Sequence[str], seed: int
 ) -> NDArray[np.int64] | None:
-    """Predictions from TF-IDF of words (1-2-grams) and, for scripts without spaces, characters in words (2-4-grams)."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    """Predictions of a multinomial regression; see `tfidf_features`."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import FeatureUnion, make_pipeline
+    from sklearn.pipeline import make_pipeline
 
     if len(set(train_labels)) < 2:
         return None
-    vectorizers = {
-        "words": TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", sublinear_tf=True),
-        "characters": TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True),
-    }
-    usable = [item for item in vectorizers.items() if _finds_something(item[1], train_texts)]
-    if not usable:
+    features = tfidf_features(train_texts)
+    if features is None:
         return None
     classifier = LogisticRegression(max_iter=10_000, random_state=seed)
-    model = make_pipeline(FeatureUnion(usable), classifier)
+    model = make_pipeline(features, classifier)
     with warnings.catch_warnings():
         # one shot for each of many labels is meant here, and is no regression
         warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
         model.fit(train_texts, train_labels)
     predictions: NDArray[np.int64] = model.predict(test_texts)
     return predictions
+
+
+def tfidf_features(texts: Sequence[str]) -> Any:
+    """TF-IDF of words (1-2-grams) and, for scripts without spaces, characters in words (2-4-grams), not fitted yet.
+
+    None where no text has any of them.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import FeatureUnion
+
+    vectorizers = {
+        "words": TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", sublinear_tf=True),
+        "characters": TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True),
+    }
+    usable = [item for item in vectorizers.items() if _finds_something(item[1], texts)]
+    return FeatureUnion(usable) if usable else None
 
 
 def _finds_something(vectorizer: Any, texts: Sequence[str]) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sft.evaluation.outcome import ClassificationOutcome
+from sft.evaluation.outcome import ClassificationOutcome, MultilabelOutcome
 
 Floats = NDArray[np.float64]
 
@@ -43,10 +44,30 @@ def label_counts(outcome: ClassificationOutcome) -> NDArray[np.float32]:
     return np.concatenate([referred & predicted, predicted, referred], axis=1).astype(np.float32)
 
 
+def label_set_counts(outcome: MultilabelOutcome) -> NDArray[np.float32]:
+    """Like `label_counts`, of rows with any number of labels."""
+    referred, predicted = outcome.references, outcome.predictions
+    return np.concatenate([referred & predicted, predicted, referred], axis=1).astype(np.float32)
+
+
 def split_counts(sums: NDArray[Any]) -> LabelCounts:
-    """[3 L, ...] sums of `label_counts` over rows, by kind."""
+    """[3 L, ...] sums of `label_counts` (or `label_set_counts`) over rows, by kind."""
     hits, predicted, support = np.split(np.asarray(sums, dtype=np.float64), 3)
     return LabelCounts(hits, predicted, support)
+
+
+def table(counts: LabelCounts, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and support of each label, in order. counts: [L]."""
+    return [
+        {
+            "label": label,
+            "precision": float(counts.precision[i]),
+            "recall": float(counts.recall[i]),
+            "f1": float(counts.f1[i]),
+            "support": int(counts.support[i]),
+        }
+        for i, label in enumerate(labels)
+    ]
 
 
 def _share(part: Floats, of_all: Floats) -> Floats:

@@ -42,6 +42,21 @@ class GenerationOutcome:
 
 
 @dataclass(frozen=True)
+class MultilabelOutcome:
+    """Which of `labels` rows have, and were said to have.
+
+    references, predictions: [N, L] bool. log_odds: [N, L], of having each label, or None where the method gives none.
+    """
+
+    task_type: ClassVar[TaskType] = "multilabel"
+
+    labels: tuple[str, ...]
+    references: NDArray[np.bool_]
+    predictions: NDArray[np.bool_]
+    log_odds: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
 class StructuredOutcome:
     """Texts that ought to be JSON values of a schema, and what they ought to say.
 
@@ -73,4 +88,4 @@ class MultipleChoiceOutcome:
 
 # Where an answer is one of several that are given, so that it is right or wrong.
 ChosenOutcome = ClassificationOutcome | MultipleChoiceOutcome
-Outcome = ChosenOutcome | GenerationOutcome | StructuredOutcome
+Outcome = ChosenOutcome | GenerationOutcome | StructuredOutcome | MultilabelOutcome

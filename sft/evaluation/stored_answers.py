@@ -15,6 +15,7 @@ from sft.errors import SftError
 from sft.evaluation.outcome import (
     ClassificationOutcome,
     GenerationOutcome,
+    MultilabelOutcome,
     MultipleChoiceOutcome,
     Outcome,
     StructuredOutcome,
@@ -91,9 +92,27 @@ def _of_candidates(
     return MultipleChoiceOutcome([item["candidates"] for item in items], references, predictions, probabilities)
 
 
+def _multilabel(items: Sequence[dict[str, Any]], record: RunRecord) -> Outcome:
+    labels = record.data["labels"]
+    number = {name: i for i, name in enumerate(labels)}
+    log_odds = np.array([item["log_odds"] for item in items]) if items and "log_odds" in items[0] else None
+    return MultilabelOutcome(
+        tuple(labels),
+        _holding([[number[name] for name in item["reference"]] for item in items], len(labels)),
+        _holding([[number[name] for name in item["prediction"]] for item in items], len(labels)),
+        log_odds,
+    )
+
+
+def _holding(rows: Sequence[Sequence[int]], n_labels: int) -> NDArray[np.bool_]:
+    """[N, L] from the indices of each row's labels."""
+    return np.array([np.isin(np.arange(n_labels), row) for row in rows]).reshape(len(rows), n_labels)
+
+
 _READERS: dict[str, Callable[[Sequence[dict[str, Any]], RunRecord], Outcome]] = {
     "classification": _classification,
     "generation": _generation,
+    "multilabel": _multilabel,
     "structured": _structured,
     "multiple_choice": _multiple_choice,
 }

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sft.inference.engines import EngineOptions, engine_registry
-from sft.inference.label_tree import label_tree
+from sft.inference.label_tree import LabelTree, label_tree
 from sft.inference.shared_prefixes import MIN_SHARED, ScoringRow, common_length
 from sft.inference.tolerance import is_16_bit, tolerance
 from sft.inference.unsupported import UnsupportedModelError
@@ -117,18 +117,23 @@ def _trial_rows(rows: Sequence[ScoringRow]) -> list[ScoringRow]:
     others = [row for row in rows if row is not longest]
     alike = [row for row in others if common_length(row.prompt, longest.prompt) >= MIN_SHARED]
     chosen = [longest, *sorted(alike or others, key=lambda row: len(row.prompt))[:1]]
-    labels = [_trial_labels(row.tree.labels) for row in chosen]
-    fewest = min(map(len, labels))  # rows may have different numbers, and scores are compared one by one
-    return [row._replace(tree=label_tree(few[:fewest])) for row, few in zip(chosen, labels, strict=True)]
+    trees = [_trial_tree(row.tree) for row in chosen]
+    fewest = min(len(tree.labels) for tree in trees)  # rows may have different numbers, scores are compared one by one
+    return [row._replace(tree=_tree_of(tree, range(fewest))) for row, tree in zip(chosen, trees, strict=True)]
 
 
-def _trial_labels(labels: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _trial_tree(tree: LabelTree) -> LabelTree:
     """The longest label, the one that shares most with it, and the shortest of the rest."""
-    longest = max(labels, key=len)
-    others = [label for label in labels if label is not longest]
-    others.sort(key=lambda label: (-_shared(label, longest), len(label)))
-    nearest, rest = others[:1], sorted(others[1:], key=len)
-    return [longest, *nearest, *rest[: _TRIAL_LABELS - 2]]
+    longest, *others = sorted(range(len(tree.labels)), key=lambda i: -len(tree.labels[i]))
+    others.sort(key=lambda i: (-_shared(tree.labels[i], tree.labels[longest]), len(tree.labels[i])))
+    nearest, rest = others[:1], sorted(others[1:], key=lambda i: len(tree.labels[i]))
+    chosen = [longest, *nearest, *rest[: _TRIAL_LABELS - 2]]
+    return _tree_of(tree, chosen)
+
+
+def _tree_of(tree: LabelTree, labels: Sequence[int]) -> LabelTree:
+    """Some labels of a tree, by their places."""
+    return label_tree([tree.labels[i] for i in labels], given=[tree.given[i] for i in labels])
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

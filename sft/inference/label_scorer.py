@@ -72,7 +72,7 @@ class LabelScorer:
         places = []
         ends = end_id if isinstance(end_id, Sequence) else [end_id] * len(prompts)
         for prompt, end, ids in zip(prompts, ends, _arrays([prompt.prompt for prompt in prompts]), strict=True):
-            row = scoring_row(ids, label_tree(prompt.labels, end))
+            row = scoring_row(ids, label_tree(prompt.labels, end, prompt.given))
             place = known.setdefault((row.key, row.tree), len(rows))
             if place == len(rows):
                 rows.append(row)
@@ -86,7 +86,8 @@ class LabelScorer:
             )
         counts = np.zeros(scores.shape, dtype=np.int64)
         for i, prompt in enumerate(prompts):
-            counts[i, : len(prompt.labels)] = [len(ids) for ids in prompt.labels]
+            given = prompt.given or [0] * len(prompt.labels)
+            counts[i, : len(prompt.labels)] = [len(ids) - n for ids, n in zip(prompt.labels, given, strict=True)]
         return LabelScores(scores, counts)
 
     def report(self) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _in_shards(engine: Engine, rows: Sequence[ScoringRow], shards: Shards) -> ND
     scores = RowsOfScores(rows).values
     for part in parts(to_read, _TOKENS_IN_SHARD):
         shard = ordered[part]
-        labels = {id(row.tree): key_of(row.tree.labels) for row in shard}
+        labels = {id(row.tree): key_of(row.tree.labels, row.tree.given) for row in shard}
         key = key_of(*(each for row in shard for each in (row.key, labels[id(row.tree)])))
         known = shards.get(key)
         if known is None:

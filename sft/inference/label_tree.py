@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,11 @@ class LabelTree:
     that node i is an ancestor of node j (or j itself) exactly when i <= j < ends[i].
     edge_slots: [E], ascending, where a token is predicted: 0 after the prompt, i + 1 after node i. edge_tokens: [E],
     the token. edge_labels: [E], the label to whose score the prediction belongs. labels: every label's tokens, the end
-    included.
+    included. given: how many of each are read and not scored.
     """
 
     labels: tuple[tuple[int, ...], ...]
+    given: tuple[int, ...]
     tokens: IntArray
     depths: IntArray
     ends: IntArray
@@ -36,33 +37,48 @@ class LabelTree:
     edge_tokens: IntArray
     edge_labels: IntArray
 
+    @cached_property
+    def scored_slots(self) -> IntArray:
+        """Where anything is predicted, ascending."""
+        return np.unique(self.edge_slots)
+
+    @cached_property
+    def edge_rows(self) -> IntArray:
+        """[E], which of `scored_slots`."""
+        return np.searchsorted(self.scored_slots, self.edge_slots)
+
     def __len__(self) -> int:
         """Inner nodes: what is read after every prompt."""
         return len(self.tokens)
 
 
-def label_tree(labels: Sequence[Sequence[int]], end_id: int | None = None) -> LabelTree:
+def label_tree(labels: Sequence[Sequence[int]], end_id: int | None = None, given: Sequence[int] = ()) -> LabelTree:
     """The tree of the labels' tokens, each followed by `end_id` where one is scored. No label may be empty.
 
-    The same labels give the same object, as long as the last few hundred label sets go.
+    given: how many tokens of each label are not scored; none where it is empty. The same labels give the same object,
+    as long as the last few hundred label sets go.
     """
     end = () if end_id is None else (end_id,)
-    return _build(tuple((*label, *end) for label in labels))
+    return _build(tuple((*label, *end) for label in labels), tuple(given) or (0,) * len(labels))
 
 
 @lru_cache(maxsize=256)
-def _build(labels: tuple[tuple[int, ...], ...]) -> LabelTree:
+def _build(labels: tuple[tuple[int, ...], ...], given: tuple[int, ...]) -> LabelTree:
     assert all(labels), "a label without a token can't be scored"
     # A sequence sorts right before its continuations: sorted order is depth-first.
     nodes = sorted({label[:length] for label in labels for length in range(1, len(label))})
     slot = {node: i + 1 for i, node in enumerate(nodes)}
     slot[()] = 0
     edges = sorted(
-        (slot[label[:i]], token, column) for column, label in enumerate(labels) for i, token in enumerate(label)
+        (slot[label[:i]], token, column)
+        for column, (label, unscored) in enumerate(zip(labels, given, strict=True))
+        for i, token in enumerate(label)
+        if i >= unscored
     )
     slots, tokens, columns = (np.array(values, dtype=np.int64) for values in zip(*edges, strict=True))
     return LabelTree(
         labels=labels,
+        given=given,
         tokens=np.array([node[-1] for node in nodes], dtype=np.int64),
         depths=np.array([len(node) - 1 for node in nodes], dtype=np.int64),
         ends=_subtree_ends(nodes),

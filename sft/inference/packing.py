@@ -95,7 +95,7 @@ def pack(documents: Sequence[Document], multiple: int = 1) -> PackedBatch:
         branches=any(len(row.tree) > 0 for row in rows) or len(rows) > len(documents),
         prefix_length=documents[0].prefix_length,
         scored=np.concatenate(slots),
-        edge_rows=np.concatenate([row.tree.edge_slots + first for row, first in zip(rows, first_slot, strict=True)]),
+        edge_rows=np.concatenate([row.tree.edge_rows + first for row, first in zip(rows, first_slot, strict=True)]),
         edge_tokens=np.concatenate([row.tree.edge_tokens for row in rows]),
         edge_cells=np.concatenate([row.tree.edge_labels + first for row, first in zip(rows, first_cell, strict=True)]),
         rows=rows,
@@ -121,7 +121,8 @@ def pack_chain(tokens: IntArray, start: int) -> PackedBatch:
 
 
 class _Laid(NamedTuple):
-    """One document from its own first token. slots: per row, its last prompt token and then the nodes of its tree."""
+    """One document from its own first token. slots: per row, those of its last prompt token and the nodes of its tree
+    after which anything is predicted."""
 
     tokens: IntArray
     positions: IntArray
@@ -152,7 +153,7 @@ def _lay_out(document: Document) -> _Laid:
         tokens += [row.prompt[common:], tree.tokens]
         positions += [np.arange(common, length), tree.depths + length]
         ends += [np.empty(added, dtype=np.int64), tree.ends + size]
-        slots.append(np.concatenate([path[-1:], np.arange(size, size + len(tree))]))
+        slots.append(np.concatenate([path[-1:], np.arange(size, size + len(tree))])[tree.scored_slots])
         size += len(tree)
     closed.append((path, size))
     all_ends = np.concatenate(ends)

@@ -24,6 +24,7 @@ from sft.pipeline.label_scoring import LabelScoring
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.support import SupportPrompt, shot_input
 from sft.pipeline.tasks import Asked, task_of
+from sft.pipeline.tasks.base import ScoredShot
 from sft.progress import progress
 from sft.prompting.build import LabelPrompt, PromptBuilder
 from sft.prompting.choose import choose_format
@@ -56,10 +57,11 @@ class Answerer:
         self._shards = shards
         self._finished = finished
         self._encoder = TextEncoder(loaded.tokenizer)
-        self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._config.prompting)
+        self._prompts = task_of(self._config).prompts(prepared)
+        self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._prompts.prompting)
 
     def answer(
-        self, examples: Sequence[Example], *, also: Sequence[Needs] = (), shots: Sequence[ScoredInput] | None = None
+        self, examples: Sequence[Example], *, also: Sequence[Needs] = (), shots: Sequence[ScoredShot] | None = None
     ) -> Answers:
         """Answer every row, as the task type says. Prompts use in-context examples of the pool only.
 
@@ -85,11 +87,15 @@ class Answerer:
         if positions is not None:
             positions -= max(virtual_tokens, self._loaded.virtual_tokens)
         limits = [value for value in (limit, positions) if value is not None]
-        prompting = self._config.prompting
-        return PromptBuilder(self._encoder, self.format, prompting, self.prepared.labels, min(limits, default=None))
+        prompting, labels, never_cut = self._prompts
+        return PromptBuilder(self._encoder, self.format, prompting, labels, min(limits, default=None), never_cut)
 
-    def score_shots(self, shots: Sequence[Example]) -> list[ScoredInput]:
+    def score_shots(self, shots: Sequence[Example]) -> Sequence[ScoredShot]:
         """Scores of labelled rows that this model wasn't trained on, after in-context examples of its own pool."""
+        return task_of(self._config).score_shots(self, shots)
+
+    def label_scores(self, shots: Sequence[Example]) -> list[ScoredInput]:
+        """Like `score_shots`, of rows with one label."""
         builder = self.builder(self._config.inference_or_default.max_seq_length)
         shown = self.prepared.held_out_examples()
         prompts = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sft.calibration import Needs
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example
 from sft.data.load import load_unlabelled
@@ -22,6 +23,7 @@ from sft.pipeline.run import Run, bare_model, complete, evaluate_started, start
 from sft.pipeline.select import Selecting, forget_selection, plan_selection, select_values
 from sft.pipeline.session import Session
 from sft.pipeline.shots import plan_shots
+from sft.pipeline.tasks import task_of
 from sft.progress import hush_libraries
 from sft.records import write_json
 from sft.training.arguments import trainer_config
@@ -103,10 +105,14 @@ def _warn_of_unused_adapter(config: ExperimentConfig, source: ModelSource) -> No
 
 
 class Unanswered(NamedTuple):
-    """Rows to predict: as prompts see them, and with all their columns. No model is loaded yet."""
+    """Rows to predict: as prompts see them, and with all their columns. No model is loaded yet.
+
+    also: what their answers need beside them.
+    """
 
     prepared: Prepared
     source: ModelSource
+    also: Sequence[Needs]
     examples: list[Example]
     rows: Any
 
@@ -117,18 +123,19 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
     source = find_model(config.model, checkpoint)
     _warn_of_unused_adapter(config, source)
     prepared = prepare(config)
-    plan_shots(prepared, source, trains=False)
+    plan = plan_shots(prepared, source, trains=False)
+    also = [Needs(shots=plan is not None and task_of(config).needs_shots(config))]
     if input_path is None:
         examples = prepared.test
         rows = prepared.data.test_rows.select([example.row for example in examples])
     else:
         examples, rows = load_unlabelled(input_path, config)
     prepared.check_calibration(len(examples))
-    return Unanswered(prepared, source, examples, rows)
+    return Unanswered(prepared, source, also, examples, rows)
 
 
 def answer_rows(unanswered: Unanswered, finished: FinishedRows) -> Answers:
     """finished: where generated texts are kept as they come; those that are there aren't generated again."""
     prepared = unanswered.prepared
     loaded = load(prepared.config, unanswered.source)
-    return Answerer(prepared, loaded, finished=finished).answer(unanswered.examples)
+    return Answerer(prepared, loaded, finished=finished).answer(unanswered.examples, also=unanswered.also)

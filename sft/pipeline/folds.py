@@ -33,14 +33,15 @@ class TrainedOnRest(NamedTuple):
 
 
 def folds_of_pool(prepared: Prepared, folds: int) -> list[list[Example]]:
-    """The pool in `folds` parts, or in as many as the rarest label (generation: the pool) has rows."""
+    """The pool in `folds` parts, or in as many as the rarest label (where rows have not one label each: the pool) has
+    rows."""
     return stratified_folds(prepared.pool, min(folds, *(count for _, count in _counts(prepared))))
 
 
 def too_few_to_split(prepared: Prepared) -> str | None:
     """Why no row can be held out, if none can: nobody could learn its label from the rest."""
     for name, count in _counts(prepared):
-        if count < 2 and prepared.labels is None:
+        if count < 2 and not name:
             return f"there is {count} row to train on: nothing is left to learn from without it"
         if count < 2:
             return f"the label {name!r} has {count} shot: an adapter that is trained without it never sees the label"
@@ -64,8 +65,8 @@ def trained_without(
 
 
 def _counts(prepared: Prepared) -> list[tuple[str, int]]:
-    """The rows of every label in the pool; for generation, of all."""
-    if prepared.labels is None:
+    """The rows of every label in the pool; those of all, nameless, where rows have not one label each."""
+    if prepared.labels is None or not prepared.labels.exclusive:
         return [("", len(prepared.pool))]
     return [(name, sum(e.label == i for e in prepared.pool)) for i, name in enumerate(prepared.labels.names)]
 

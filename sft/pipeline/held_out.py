@@ -12,6 +12,7 @@ from sft.data.example import Example
 from sft.label_scores import RowScores, log_softmax, stacked
 from sft.pipeline.answer import Answerer
 from sft.pipeline.folds import TrainedOnRest
+from sft.pipeline.question_scoring import ask_shots
 
 
 class Criterion(NamedTuple):
@@ -37,12 +38,16 @@ def held_out_score(trained: TrainedOnRest, held_out: list[Example], metric: str)
     """The criterion on rows that the model wasn't trained on, after in-context examples of the rest of the pool.
 
     Classification and multiple choice: of the scores as the model gives them, neither normalised nor calibrated,
-    whichever way the run answers. Generation: the negative log-likelihood of the references, per token (with the end of
-    the turn), in nats.
+    whichever way the run answers. Multi-label: the negative log-likelihood of the right answer about a label, mean over
+    rows and labels. Else: that of the references, per token (with the end of the turn). In nats.
     """
     answerer = Answerer(trained.rest, trained.loaded)
+    if trained.rest.config.asks_about_labels:
+        log_odds = np.array([one.log_odds for one in ask_shots(answerer, held_out)])
+        has_label = np.array([[shot.has(i) for i in range(log_odds.shape[1])] for shot in held_out])
+        return float(np.logaddexp(0.0, np.where(has_label, -log_odds, log_odds)).mean())
     if held_out[0].label is None:
         scores = answerer.score_references(held_out)
         return float(-scores.log_probs.sum() / (scores.token_counts + 1).sum())
-    scored = stacked([RowScores(one.log_probs, one.token_counts) for one in answerer.score_shots(held_out)])
+    scored = stacked([RowScores(one.log_probs, one.token_counts) for one in answerer.label_scores(held_out)])
     return CRITERIA[metric].score(scored.log_probs, np.array([shot.label for shot in held_out], dtype=np.int64))

@@ -119,7 +119,7 @@ class Prepared:
     def _label_budget(self) -> dict[str, int] | int:
         if self.labels is None:
             return len(self.pool)
-        return {name: sum(e.label == i for e in self.pool) for i, name in enumerate(self.labels.names)}
+        return {name: sum(e.has(i) for e in self.pool) for i, name in enumerate(self.labels.names)}
 
 
 def prepare(config: ExperimentConfig, load: Callable[[ExperimentConfig], TaskData] = load_task) -> Prepared:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sft.calibration import Needs
-from sft.calibration.scored import ScoredInput
 from sft.config.files import Stamps, input_stamps
 from sft.config.schema import ExperimentConfig
 from sft.environment import environment
@@ -34,6 +33,7 @@ from sft.pipeline.shots import ShotPlan, plan_shots, score_in_folds
 from sft.pipeline.slug import slug
 from sft.pipeline.support import ALWAYS_STORED
 from sft.pipeline.tasks import task_of
+from sft.pipeline.tasks.base import ScoredShot
 from sft.pipeline.unfinished import Unfinished
 from sft.progress import hush_libraries
 from sft.records import ADAPTER_FOLDER, RunRecord, write_items, write_record, write_support
@@ -201,7 +201,7 @@ def _select(started: Started, unfinished: Unfinished, options: RunOptions) -> Se
 class _ShotScores(NamedTuple):
     """What other models said of the shots, and what there was to warn of."""
 
-    inputs: list[ScoredInput]
+    inputs: list[ScoredShot]
     warnings: list[str]
 
 

@@ -157,7 +157,7 @@ def _obstacle(record: RunRecord) -> str | None:
     if record.status != "completed":
         return "the run failed"
     if record.inference.get("method") != "logits":
-        return "its answers are generated, so there are no label scores"
+        return "it has no scores of labels that exclude each other (generated answers, multi-label)"
     if record.model.get("adapter") is not None and record.model.get("adapter_fingerprint") is None:
         return "an earlier version of sft recorded it, without its adapter's fingerprint"
     return None

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sft.calibration.scored import ScoredInput
 from sft.config.files import Stamps
 from sft.environment import environment
 from sft.models.load import LoadedModel
@@ -97,12 +96,12 @@ class Unfinished:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder / "trained", folder)
 
-    def fold(self, number: int) -> list[ScoredInput] | None:
+    def fold(self, number: int) -> list[dict[str, Any]] | None:
         value = self._read(f"folds/{number}.json")
-        return None if value is None else [ScoredInput.from_item(item) for item in value["inputs"]]
+        return None if value is None else list(value["inputs"])
 
-    def keep_fold(self, number: int, inputs: list[ScoredInput]) -> None:
-        write_json(self.folder / f"folds/{number}.json", {"inputs": [one.as_item() for one in inputs]})
+    def keep_fold(self, number: int, inputs: Sequence[Mapping[str, Any]]) -> None:
+        write_json(self.folder / f"folds/{number}.json", {"inputs": inputs})
 
     def remove(self) -> None:
         """The run is complete."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from sft.common_start import common_start
 from sft.config.schema import PromptingConfig
 from sft.data.example import Example, LabelSet
 from sft.errors import PromptError
@@ -21,10 +22,14 @@ class TrainingSequence(NamedTuple):
 
 
 class LabelPrompt(NamedTuple):
-    """A prompt and the tokens of every label, or of the row's candidates, after it (without end-of-turn), in order."""
+    """A prompt and the tokens of every label, or of the row's candidates, after it (without end-of-turn), in order.
+
+    given: how many of a label's tokens are only read, because they are not what is scored; none where it is empty.
+    """
 
     prompt: list[int]
     labels: list[list[int]]
+    given: Sequence[int] = ()
 
 
 Length = Callable[[Sequence[Demonstration], Mapping[str, str]], int]
@@ -33,8 +38,8 @@ Length = Callable[[Sequence[Demonstration], Mapping[str, str]], int]
 class PromptBuilder:
     """Builds the prompts of one stage of a run (training or inference) and counts what it had to cut.
 
-    limit: tokens of prompt plus answer; None for no limit. Raises `PromptError` for a label longer than
-    `prompting.max_output_length`.
+    limit: tokens of prompt plus answer; None for no limit. never_cut: columns that every length limit leaves whole; the
+    last ones. Raises `PromptError` for a label longer than `prompting.max_output_length`.
     """
 
     def __init__(
@@ -44,12 +49,14 @@ class PromptBuilder:
         prompting: PromptingConfig,
         labels: LabelSet | None,
         limit: int | None,
+        never_cut: Collection[str] = (),
     ) -> None:
         self._encoder = encoder
         self._format = prompt_format
         self._prompting = prompting
         self._labels = labels
         self._limit = limit
+        self._never_cut = frozenset(never_cut)
         self._label_answers = [prompt_format.answer(text) for text in labels.verbalisations] if labels else []
         self._cut_inputs: dict[tuple[str, ...], Mapping[str, str]] = {}
         self.counts = TruncationCounts()
@@ -76,10 +83,27 @@ class PromptBuilder:
             return self._with_answers(self._format.prompt(demonstrations, inputs), answers)
 
         def length(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> int:
-            prompt, labels = parts(demonstrations, inputs)
-            return len(prompt) + max(map(len, labels)) + 1
+            made = parts(demonstrations, inputs)
+            return len(made.prompt) + max(map(len, made.labels)) + 1
 
         return parts(*self._fit(example, shown, length))
+
+    def questions(self, examples: Sequence[Example], shown: Sequence[Example]) -> LabelPrompt:
+        """The prompts of examples that differ in what is never cut, as one: what they begin with, and of each example
+        in turn the rest of its prompt with every label. The limit holds for the longest.
+        """
+
+        def parts(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> LabelPrompt:
+            prompts = [self._format.prompt(demonstrations, {**inputs, **self._whole(each)}) for each in examples]
+            start, rests = self._encoder.encode_questions(prompts, self._label_answers)
+            given = [common_start(min(rest), max(rest)) for rest in rests for _ in rest]
+            return LabelPrompt(self._format.prefix_ids + start, [ids for rest in rests for ids in rest], given)
+
+        def length(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> int:
+            made = parts(demonstrations, inputs)
+            return len(made.prompt) + max(map(len, made.labels)) + 1
+
+        return parts(*self._fit(examples[0], shown, length))
 
     def premise_prompt(self, text: str, example: Example) -> LabelPrompt:
         """A text as the whole prompt, with the tokens of every label, or of the example's candidates.
@@ -124,25 +148,34 @@ class PromptBuilder:
         return LabelPrompt(self._format.prefix_ids + prompt, labels)
 
     def _fit(self, example: Example, shown: Sequence[Example], length: Length) -> Fitted:
-        demonstrations = [Demonstration(self._inputs(item), self._answer(item)) for item in shown]
-        return fit(
+        demonstrations = [
+            Demonstration({**self._inputs(item), **self._whole(item)}, self._answer(item)) for item in shown
+        ]
+        whole = self._whole(example)
+        fitted = fit(
             demonstrations,
             self._inputs(example),
-            length=length,
+            length=lambda kept, inputs: length(kept, {**inputs, **whole}),
             limit=self._limit,
             encoder=self._encoder,
             counts=self.counts,
         )
+        return fitted._replace(inputs={**fitted.inputs, **whole})
+
+    def _whole(self, example: Example) -> Mapping[str, str]:
+        """The columns that are never cut."""
+        return {column: text for column, text in example.inputs.items() if column in self._never_cut}
 
     def _inputs(self, example: Example) -> Mapping[str, str]:
-        """The input columns, each cut to `max_input_length` tokens."""
+        """The other columns, each cut to `max_input_length` tokens."""
         maximum = self._prompting.max_input_length
+        inputs = {column: text for column, text in example.inputs.items() if column not in self._never_cut}
         if maximum is None:
-            return example.inputs
-        key = tuple(example.inputs.values())
+            return inputs
+        key = tuple(inputs.values())
         if key not in self._cut_inputs:
-            cut = {column: self._encoder.cut(text, maximum) for column, text in example.inputs.items()}
-            self.counts.input_columns_cut += sum(cut[column] != text for column, text in example.inputs.items())
+            cut = {column: self._encoder.cut(text, maximum) for column, text in inputs.items()}
+            self.counts.input_columns_cut += sum(cut[column] != text for column, text in inputs.items())
             self._cut_inputs[key] = cut
         return self._cut_inputs[key]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
+from sft.common_start import common_start
 from sft.errors import ModelError
 from sft.prompting.incremental import IncrementalTokenizer, Place, Tokens
 
@@ -66,7 +67,7 @@ class TextEncoder:
         text = self._text(prompt)
         if not text[-1:].isspace():
             return self.encode(prompt)
-        place, (tokens,) = self._ends(text, [answer])
+        place, (tokens,) = self._ends(text, self._ends_of([answer]))
         n_before = _tokens_before(tokens, len(text) - place.character)
         if n_before == 0 or tokens.ends[n_before - 1] < len(text) - place.character:
             return self.encode(prompt)
@@ -79,25 +80,43 @@ class TextEncoder:
         what all answers leave intact (their longest common token prefix). No answer is left without a token, but for
         an empty one.
         """
-        text = self._text(prompt)
-        place, ends = self._ends(text, answers)
-        n_before = min(_tokens_before(tokens, len(text) - place.character) for tokens in ends)
-        first = ends[0].ids
-        for tokens in ends[1:]:
-            n_before = _common_prefix(first, tokens.ids, n_before)
-        answer_ids = [tokens.ids[n_before:] for tokens in ends]
+        prompt_ids, answer_ids = self._split(self._text(prompt), self._ends_of(answers))
         for answer, ids in zip(answers, answer_ids, strict=True):
             if answer and not ids:
                 raise ModelError(f"the tokenizer gives no token for the answer {answer!r}", "write it differently")
-        return self._incremental.ids[: place.token] + first[:n_before], answer_ids
+        return prompt_ids, answer_ids
 
-    def _ends(self, prompt: str, answers: Sequence[str]) -> tuple[Place, list[Tokens]]:
-        """A place in the prompt before which its tokens are the same whatever follows, and each answer's from there."""
-        texts = [self._text([Piece(answer, is_data=True)]) for answer in answers]
-        self._incremental.encode(prompt + texts[0])
+    def encode_questions(
+        self, prompts: Sequence[Sequence[Piece]], answers: Sequence[str]
+    ) -> tuple[list[int], list[list[list[int]]]]:
+        """Tokenise every prompt + answer jointly, of prompts that begin alike.
+
+        Returns the ids with which all of them begin, and of each prompt, for each answer, the ids from there on.
+        """
+        texts = [self._text(pieces) for pieces in prompts]
+        common = common_start(min(texts), max(texts))
+        ends = self._ends_of(answers)
+        start, rests = self._split(texts[0][:common], [text[common:] + end for text in texts for end in ends])
+        return start, [rests[i : i + len(answers)] for i in range(0, len(rests), len(answers))]
+
+    def _ends_of(self, answers: Sequence[str]) -> list[str]:
+        return [self._text([Piece(answer, is_data=True)]) for answer in answers]
+
+    def _split(self, prompt: str, ends: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """The tokens that all texts `prompt + end` have within the prompt, and the others of each."""
+        place, tokens = self._ends(prompt, ends)
+        n_before = min(_tokens_before(each, len(prompt) - place.character) for each in tokens)
+        first = tokens[0].ids
+        for each in tokens[1:]:
+            n_before = _common_prefix(first, each.ids, n_before)
+        return self._incremental.ids[: place.token] + first[:n_before], [each.ids[n_before:] for each in tokens]
+
+    def _ends(self, prompt: str, ends: Sequence[str]) -> tuple[Place, list[Tokens]]:
+        """A place in the prompt before which its tokens are the same whatever follows, and each text's from there."""
+        self._incremental.encode(prompt + ends[0])
         place = self._incremental.place_before(len(prompt))
         rest = prompt[place.character :]
-        return place, self._incremental.encode_short([rest + text for text in texts])
+        return place, self._incremental.encode_short([rest + end for end in ends])
 
     def count(self, text: str) -> int:
         """Tokens of a text on its own."""

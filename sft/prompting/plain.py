@@ -29,6 +29,14 @@ def default_template(input_columns: Sequence[str], output_column: str) -> str:
     return "\n".join([*lines, f"{_escaped(column_title(output_column))}: "])
 
 
+def question_template(input_columns: Sequence[str], output_column: str, label: str) -> str:
+    """For questions about labels. Little follows the label, because that is read anew for every label.
+
+    label: the name of the column that holds it.
+    """
+    return default_template(input_columns, output_column) + f"{{{label}}}? "
+
+
 class PlainFormat:
     """prefix_ids: the BOS that the tokenizer adds, if any."""
 

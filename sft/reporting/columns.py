@@ -12,6 +12,7 @@ from sft.reporting.rows import ConfigurationRow, Mark, ReportTable, Summary
 BASELINE_TITLES = {
     "majority": "majority class",
     "random_guess": "random guess",
+    "every_label": "every label",
     "tfidf_logistic_regression": "TF-IDF + LR",
 }
 TIED = "≈"

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sft.errors import SftError
-from sft.evaluation.label_counts import label_counts, split_counts
+from sft.evaluation.label_counts import label_counts, label_set_counts, split_counts
 from sft.evaluation.metrics import metric_registry
-from sft.evaluation.outcome import ChosenOutcome, ClassificationOutcome, Outcome
+from sft.evaluation.outcome import ChosenOutcome, ClassificationOutcome, MultilabelOutcome, Outcome
 from sft.evaluation.resampling import JudgedRun, resampled
 from sft.evaluation.statistics.bootstrap import ResampledRuns, crossed_bootstrap
 from sft.evaluation.statistics.effort import USUAL
@@ -27,6 +27,15 @@ from sft.reporting.judged import items_of_run, read_judged
 from sft.reporting.summaries import scalars
 
 _PER_CLASS = ("precision", "recall", "f1")
+_OF_LABELS = (ClassificationOutcome, MultilabelOutcome)
+# Task type → the metric that says which answers are right.
+_RIGHT = {
+    "classification": "accuracy",
+    "multiple_choice": "accuracy",
+    "multilabel": "subset_accuracy",
+    "generation": "exact_match",
+    "structured": "value_match",
+}
 
 Floats = NDArray[np.float64]
 
@@ -58,10 +67,6 @@ class DifferingItem(NamedTuple):
     references: list[str]
     first: str
     second: str
-
-
-# Task type → the metric that says which answers are right.
-_EXACT_MATCH = {"generation": "exact_match", "structured": "value_match"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     runs = (_read(first), _read(second))
     _check(*runs)
     outcomes = [run.judged.outcome for run in runs]
-    metric = "accuracy" if isinstance(outcomes[0], ChosenOutcome) else "exact_match"
+    metric = _RIGHT[outcomes[0].task_type]
     right = [_right(run.judged) for run in runs]
     names = [run.name for run in runs]
     if names[0] == names[1]:
@@ -156,14 +161,19 @@ def _other_references(first: _Run, second: _Run) -> int:
 
 
 def _reference(item: dict[str, Any]) -> list[str]:
-    return list(item["references"]) if "references" in item else [item["reference"]]
+    if "references" in item:
+        return list(item["references"])
+    return item["reference"] if isinstance(item["reference"], list) else [item["reference"]]
 
 
 def _right(run: JudgedRun) -> NDArray[np.bool_]:
     outcome = run.outcome
     if isinstance(outcome, ChosenOutcome):
         return np.equal(outcome.predictions, outcome.references)
-    exact = metric_registry[_EXACT_MATCH[outcome.task_type]]
+    if isinstance(outcome, MultilabelOutcome):
+        same: NDArray[np.bool_] = np.logical_and.reduce(outcome.predictions == outcome.references, axis=1)
+        return same
+    exact = metric_registry[_RIGHT[outcome.task_type]]
     assert exact.row_sums is not None
     own = {name: value for name, value in run.arguments.items() if name in exact.arguments}
     of_rows = exact.row_sums.of_rows(outcome, **own)
@@ -184,21 +194,22 @@ def _metrics(first: _Run, second: _Run) -> list[Difference]:
 
 def _classes(first: Outcome, second: Outcome) -> list[Difference]:
     """Precision, recall and F1 of each label; none where rows share no labels."""
-    if not isinstance(first, ClassificationOutcome) or not isinstance(second, ClassificationOutcome):
+    if not isinstance(first, _OF_LABELS) or not isinstance(second, _OF_LABELS):
         return []
-    samples = crossed_bootstrap(
-        [partial(_class_sums, outcome) for outcome in (first, second)], len(first.references), USUAL
-    )
-    values = [_class_results(label_counts(outcome).sum(axis=0)) for outcome in (first, second)]
+    counts = [_counts(outcome) for outcome in (first, second)]
+    samples = crossed_bootstrap([partial(_class_sums, each) for each in counts], len(first.references), USUAL)
+    values = [_class_results(each.sum(axis=0)) for each in counts]
     cells = [(kind, label, f"{kind} {i}") for i, label in enumerate(first.labels) for kind in _PER_CLASS]
     rows = [(kind, label, float(values[0][key]), float(values[1][key])) for kind, label, key in cells]
     return _tested(rows, [key for _, _, key in cells], *samples)
 
 
-def _class_sums(outcome: ClassificationOutcome) -> ResampledRuns:
-    return ResampledRuns(
-        [{}], {"labels": label_counts(outcome)[None]}, {"labels": lambda sums, _: _class_results(sums)}
-    )
+def _counts(outcome: ClassificationOutcome | MultilabelOutcome) -> NDArray[np.float32]:
+    return label_counts(outcome) if isinstance(outcome, ClassificationOutcome) else label_set_counts(outcome)
+
+
+def _class_sums(counts: NDArray[np.float32]) -> ResampledRuns:
+    return ResampledRuns([{}], {"labels": counts[None]}, {"labels": lambda sums, _: _class_results(sums)})
 
 
 def _class_results(sums: NDArray[Any]) -> dict[str, Floats]:
@@ -236,9 +247,12 @@ def _differing(runs: Sequence[_Run], right: Sequence[NDArray[np.bool_]]) -> Iter
                 who[bool(right[0][i]), bool(right[1][i])],
                 one["inputs"],
                 _reference(one),
-                one["prediction"],
-                other["prediction"],
+                *(_shown(item["prediction"]) for item in (one, other)),
             )
+
+
+def _shown(prediction: str | list[str]) -> str:
+    return prediction if isinstance(prediction, str) else ", ".join(prediction)
 
 
 def _notes(first: _Run, second: _Run) -> list[str]:

@@ -36,7 +36,7 @@ def learning_curve(
     metric = metric or headlines(scalars(finished[0].results))[0]
     sampled = sample_points(records, judged, metric)
     config = ExperimentConfig.model_validate(finished[0].config)
-    per_label = config.dataset.task_type == "classification"
+    per_label = config.dataset.task_type in ("classification", "multilabel")
     tests = curve_tests(sampled)
     series = _series(sampled.points)
     titles = [one.title for one in series if not one.baseline]

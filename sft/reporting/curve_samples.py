@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sft.config.schema import ExperimentConfig
 from sft.errors import SftError
-from sft.evaluation.outcome import ClassificationOutcome
+from sft.evaluation.outcome import ClassificationOutcome, MultilabelOutcome
 from sft.evaluation.resampling import JudgedRun, judge, resampled
 from sft.evaluation.statistics.bootstrap import crossed_bootstrap
 from sft.evaluation.statistics.interval import percentile_interval
@@ -26,11 +26,9 @@ from sft.reporting.summaries import scalars, summaries
 ZERO = "zero"
 
 # The metrics of which records have the baselines' results.
-_BASELINE_METRICS = ("accuracy", "balanced_accuracy", "f1")
-
-
-# Baselines whose results are expectations.
-_EXPECTED = ("majority", "random_guess")
+_BASELINE_METRICS = ("accuracy", "balanced_accuracy", "f1", "subset_accuracy", "multilabel_f1", "jaccard")
+# Baselines that depend on no row of the test split: predictions that are all the same, and expectations.
+_CONSTANT = ("majority", "every_label", "random_guess")
 
 
 class SampledPoint(NamedTuple):
@@ -132,7 +130,7 @@ def _baselines(groups: Sequence[Group], metric: str, resamples: int) -> list[Sam
 def _baseline(name: str, shots: int, members: Sequence[Member], metric: str, resamples: int) -> SampledPoint:
     values = spread([member.record.baselines[name][metric] for member in members])
     samples = _samples(name, members, metric, resamples, values.mean)
-    interval = None if samples is None or name in _EXPECTED else percentile_interval(samples)
+    interval = None if samples is None or name in _CONSTANT else percentile_interval(samples)
     at = CurvePoint(
         shots=shots,
         labels=float(np.mean([_labels(member.record) for member in members])),
@@ -155,7 +153,7 @@ def _samples(
     """
     if resamples == 0:
         return None
-    if name in _EXPECTED:
+    if name in _CONSTANT:
         return np.full(resamples, mean)
     runs = [_judged_baseline(member, name) for member in members]
     known = [run for run in runs if run is not None]
@@ -172,6 +170,9 @@ def _judged_baseline(member: Member, name: str) -> JudgedRun | None:
     if member.judged is None or "predictions" not in baseline:
         return None
     outcome = member.judged.outcome
+    if isinstance(outcome, MultilabelOutcome):
+        has_label = np.array([np.isin(np.arange(len(outcome.labels)), row) for row in baseline["predictions"]])
+        return judge(MultilabelOutcome(outcome.labels, outcome.references, has_label), _BASELINE_METRICS, {}, baseline)
     assert isinstance(outcome, ClassificationOutcome)
     predictions = np.array(baseline["predictions"], dtype=np.int64)
     return judge(

@@ -11,7 +11,7 @@ from typing import Any
 from sft.config.identity import configuration_id, seeds_that_matter
 from sft.config.names import dataset_name
 from sft.config.schema import ExperimentConfig
-from sft.evaluation.outcome import ClassificationOutcome, MultipleChoiceOutcome
+from sft.evaluation.outcome import ClassificationOutcome, MultilabelOutcome, MultipleChoiceOutcome
 from sft.evaluation.resampling import JudgedRun
 from sft.evaluation.statistics.spread import FEW
 from sft.planned import Planned
@@ -165,7 +165,7 @@ def _row_numbers(member: Member) -> list[int]:
 
 def _references(judged: JudgedRun) -> str:
     outcome = judged.outcome
-    if isinstance(outcome, ClassificationOutcome):
+    if isinstance(outcome, (ClassificationOutcome, MultilabelOutcome)):
         return _digest(outcome.labels, outcome.references.tolist())
     if isinstance(outcome, MultipleChoiceOutcome):
         return _digest([list(each) for each in outcome.candidates], outcome.references.tolist())

@@ -22,7 +22,7 @@ def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
         "task": config.dataset.task_type,
         "shots": "all" if config.dataset.shots is None else config.dataset.shots,
         "ICE inference": inference.icl_examples,
-        "method": "logits" if config.scores_answers else "generate",
+        "method": "logits" if config.scores_answers or config.asks_about_labels else "generate",
         "constrained": {True: "yes", False: "no"}[config.is_constrained] if is_structured else None,
         "normalization": None if inference.score_normalization == "none" else inference.score_normalization,
         "calibration": inference.calibration.method if inference.calibration else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sft.data.example import Example
 from sft.data.sampling import InContextExamples
@@ -15,19 +15,26 @@ from sft.prompting.labelled import IGNORED, LabelledIds
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Row = TypeVar("Row")
+
 
 def training_sequences(
     pool: Sequence[Example], in_context: InContextExamples, builder: PromptBuilder
 ) -> list[TrainingSequence]:
     """One sequence per row of the pool. Raises `TrainingError` for an empty pool."""
-    if not pool:
+    return [
+        builder.training_sequence(example, in_context.for_query(example))
+        for example in progress(refuse_nothing(pool), "building training prompts")
+    ]
+
+
+def refuse_nothing(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows. Raises `TrainingError` where there are none."""
+    if not rows:
         raise TrainingError(
             "there is no row to train on: dataset.shots is 0", "raise dataset.shots, or use `evaluate` without training"
         )
-    return [
-        builder.training_sequence(example, in_context.for_query(example))
-        for example in progress(pool, "building training prompts")
-    ]
+    return rows
 
 
 def loss_labels(sequence: TrainingSequence, *, answers_only: bool = True) -> list[int]:

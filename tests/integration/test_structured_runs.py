@@ -71,7 +71,7 @@ def test_free_answers_are_marked_where_they_are_no_values(tmp_path: Path) -> Non
     constrained = evaluate(structured_run(tmp_path, dataset={"shots": 0}), tmp_path / "results")
     assert constrained.folder != run.folder
     comparison = compare_runs(constrained.folder, run.folder)
-    assert (comparison.right, len(comparison.items)) == ("exact_match", 2)
+    assert (comparison.right, len(comparison.items)) == ("value_match", 2)
     found = {one.name: (one.first, one.second) for one in comparison.metrics}
     assert found["schema_valid"] == (1.0, 0.0)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sft.evaluation.label_counts import Floats, LabelCounts, label_counts, split_counts
+from sft.evaluation.label_counts import Floats, LabelCounts, label_counts, split_counts, table
 from sft.evaluation.metrics.base import metric
 from sft.evaluation.outcome import ClassificationOutcome
 from sft.evaluation.row_sums import RowSums, whole
@@ -63,18 +63,7 @@ def per_class(outcome: ClassificationOutcome) -> dict[str, Any]:
     What is undefined is 0: the precision of a label that is never predicted, the recall of one without references.
     """
     counts: LabelCounts = split_counts(label_counts(outcome).sum(axis=0, dtype=np.float64))
-    return {
-        "per_class": [
-            {
-                "label": label,
-                "precision": float(counts.precision[i]),
-                "recall": float(counts.recall[i]),
-                "f1": float(counts.f1[i]),
-                "support": int(counts.support[i]),
-            }
-            for i, label in enumerate(outcome.labels)
-        ]
-    }
+    return {"per_class": table(counts, outcome.labels)}
 
 
 def _mcc(sums: Floats, rows: int) -> dict[str, Floats]:

@@ -14,6 +14,7 @@ from sft.evaluation.metrics.base import Metric, MetricSource, metric_sources
 from sft.evaluation.outcome import (
     ClassificationOutcome,
     GenerationOutcome,
+    MultilabelOutcome,
     MultipleChoiceOutcome,
     Outcome,
     StructuredOutcome,
@@ -92,6 +93,8 @@ def _load(path: Path) -> Any:
 def _inputs(outcome: Outcome, features: Any, path: Path) -> _Inputs:
     """In the first of the forms that the metric declares which fits."""
     forms: list[Mapping[str, Any]] = list(features) if isinstance(features, list) else [features]
+    if isinstance(outcome, MultilabelOutcome):
+        return _Inputs(outcome.predictions.astype(int).tolist(), outcome.references.astype(int).tolist())
     if isinstance(outcome, StructuredOutcome):
         outcome = GenerationOutcome([[reference] for reference in outcome.references], outcome.predictions)
     if not isinstance(outcome, GenerationOutcome):

@@ -85,13 +85,14 @@ class _CachedEngine:
         ids, lengths = ids.to(device), lengths.to(device)
         n_labels = torch.tensor([len(row.tree.labels) for row in rows], device=device)
         owners = torch.arange(len(rows), device=device).repeat_interleave(n_labels)
-        scores = first[owners, ids[:, 0]].double()
+        given = torch.tensor([given for row in rows for given in row.tree.given], device=device)
+        scores = torch.where(given == 0, first[owners, ids[:, 0]].double(), 0.0)
         # Every label continues a copy of its prompt's cache, so not all labels are continued at once.
         at_once = max(1, memory // self._bytes_per_label(n_prompt, width))
         for start in range(0, len(labels) if width > 1 else 0, at_once):
             part = slice(start, start + at_once)
             cache = _repeated(output[self._cache_name], owners[part])
-            scores[part] += self._continued(ids[part], lengths[part], n_prompt, cache)
+            scores[part] += self._continued(ids[part], given[part], lengths[part], n_prompt, cache)
         result: NDArray[np.float64] = scores.cpu().numpy()
         return result
 
@@ -100,8 +101,10 @@ class _CachedEngine:
         vocabulary = int(self._loaded.base_model.config.get_text_config().vocab_size)
         return (n_prompt + width) * activation_bytes_per_token(self._loaded) + 8 * width * vocabulary
 
-    def _continued(self, ids: Tensor, lengths: Tensor, n_prompt: int, cache: Any) -> Tensor:
-        """[labels]: log-probabilities of all tokens but the first. ids: [labels, width], of which `lengths` count."""
+    def _continued(self, ids: Tensor, given: Tensor, lengths: Tensor, n_prompt: int, cache: Any) -> Tensor:
+        """[labels]: log-probabilities of all tokens but the first. ids: [labels, width], of which those from `given` to
+        `lengths` count.
+        """
         scores = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
         n_read = ids.shape[1] - 1
         step = 1 if self._stepwise else n_read
@@ -110,7 +113,8 @@ class _CachedEngine:
             log_probs = output.logits.log_softmax(dim=-1, dtype=torch.float32)
             predicted = torch.arange(start + 1, start + step + 1, device=ids.device)
             token_scores = log_probs.gather(2, ids[:, predicted, None])[..., 0].double()
-            scores += torch.where(predicted < lengths[:, None], token_scores, 0.0).sum(dim=1)
+            counts = (given[:, None] <= predicted) & (predicted < lengths[:, None])
+            scores += torch.where(counts, token_scores, 0.0).sum(dim=1)
         return scores
 
     def _forward(self, ids: Tensor, seen: int, cache: Any) -> Any:

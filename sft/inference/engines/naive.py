@@ -17,7 +17,7 @@ from sft.models.load import LoadedModel
 
 
 class _Sequence(NamedTuple):
-    """One prompt with one label: where its score goes, its tokens, and how many of them are the prompt's."""
+    """One prompt with one label: where its score goes, its tokens, and how many of them are not scored."""
 
     row: int
     label: int
@@ -42,9 +42,9 @@ class NaiveEngine:
 
     def __call__(self, rows: Sequence[ScoringRow], waiting: int = 0) -> NDArray[np.float64]:
         sequences = [
-            _Sequence(i, label, [*row.prompt.tolist(), *ids], len(row.prompt))
+            _Sequence(i, label, [*row.prompt.tolist(), *ids], len(row.prompt) + given)
             for i, row in enumerate(rows)
-            for label, ids in enumerate(row.tree.labels)
+            for label, (ids, given) in enumerate(zip(row.tree.labels, row.tree.given, strict=True))
         ]
         scores = RowsOfScores(rows).values
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sft.calibration import Needs
-from sft.calibration.scored import ScoredInput
-from sft.config.schema import ExperimentConfig
-from sft.data.example import Example
+from sft.config.schema import ExperimentConfig, PromptingConfig
+from sft.data.example import Example, LabelSet
 from sft.data.sampling import InContextExamples
 from sft.evaluation.outcome import Outcome
 from sft.pipeline.answers import Answers
@@ -21,6 +21,35 @@ from sft.training.sequences import training_sequences
 if TYPE_CHECKING:
     from sft.pipeline.answer import Answerer
     from sft.prompting.build import TrainingSequence
+
+logger = logging.getLogger(__name__)
+
+
+class ScoredShot(Protocol):
+    """What a model that hasn't seen a shot's labels says of it. row: its number in the train split."""
+
+    @property
+    def row(self) -> int: ...
+
+    def as_item(self) -> dict[str, Any]: ...
+
+
+class Prompts(NamedTuple):
+    """What prompts are built from. labels: the possible answers; None where they are in the model's own words.
+
+    never_cut: columns that length limits leave whole.
+    """
+
+    prompting: PromptingConfig
+    labels: LabelSet | None
+    never_cut: Sequence[str] = ()
+
+
+class Obstacle(NamedTuple):
+    """Why shots can't be scored, and what to do."""
+
+    what: str
+    fix: str
 
 
 class Asked(NamedTuple):
@@ -36,11 +65,15 @@ class Asked(NamedTuple):
     builder: PromptBuilder
     shown: InContextExamples
     also: Sequence[Needs] = ()
-    shots: Sequence[ScoredInput] | None = None
+    shots: Sequence[Any] | None = None
 
 
 class Task(ABC):
     """Registered under the task type's name."""
+
+    def prompts(self, prepared: Prepared) -> Prompts:
+        """How a row becomes a prompt."""
+        return Prompts(prepared.config.prompting, prepared.labels)
 
     @abstractmethod
     def answer(self, asked: Asked) -> Answers:
@@ -53,6 +86,30 @@ class Task(ABC):
     @abstractmethod
     def reference(self, prepared: Prepared, example: Example) -> dict[str, Any]:
         """What the items of a record say of a row's right answer."""
+
+    def prediction(self, prepared: Prepared, answers: Answers, i: int) -> Any:
+        """What they say of the answer to the i-th row."""
+        return answers.texts[i]
+
+    def scores_shots(self, config: ExperimentConfig) -> bool:
+        """Whether a run scores its shots, if it can."""
+        return False
+
+    def needs_shots(self, config: ExperimentConfig) -> bool:
+        """Whether its answers depend on those scores."""
+        return False
+
+    def do_without_shots(self, prepared: Prepared, obstacle: Obstacle) -> None:
+        """Called where shots are to be scored and can't be. Raises `SftError` where that won't do."""
+        logger.warning("the shots are not scored: %s", obstacle.what)
+
+    def score_shots(self, answerer: Answerer, shots: Sequence[Example]) -> Sequence[ScoredShot]:
+        """Scores of labelled rows that the answerer's model wasn't trained on."""
+        raise NotImplementedError
+
+    def read_shot(self, item: Mapping[str, Any]) -> ScoredShot:
+        """A scored shot from its `as_item`."""
+        raise NotImplementedError
 
     def baselines(self, prepared: Prepared) -> dict[str, dict[str, Any]]:
         """What the same labels give without a language model."""

@@ -13,11 +13,11 @@ from sft.inference.parse import parse_label
 from sft.label_scores import INVALID
 from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
-from sft.pipeline.tasks.base import Asked, Task, task_registry
-from sft.pipeline.tasks.scored import scored_answers
+from sft.pipeline.tasks.base import Asked, task_registry
+from sft.pipeline.tasks.scored import ScoredTask, scored_answers
 
 
-class Classification(Task):
+class Classification(ScoredTask):
     def answer(self, asked: Asked) -> Answers:
         if asked.answerer.prepared.config.inference_or_default.method == "logits":
             return _scored(asked)

@@ -12,11 +12,11 @@ from sft.data.example import Example
 from sft.evaluation.outcome import MultipleChoiceOutcome, Outcome
 from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
-from sft.pipeline.tasks.base import Asked, Task, task_registry
-from sft.pipeline.tasks.scored import scored_answers
+from sft.pipeline.tasks.base import Asked, task_registry
+from sft.pipeline.tasks.scored import ScoredTask, scored_answers
 
 
-class MultipleChoice(Task):
+class MultipleChoice(ScoredTask):
     def answer(self, asked: Asked) -> Answers:
         # Inputs without content say something of labels that rows share, and nothing of a row's candidates.
         also = [replace(one, content_free=(), random_words=0) for one in asked.also]

@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sft.calibration import Needs
+from sft.calibration.scored import ScoredInput
+from sft.config.schema import ExperimentConfig
+from sft.data.example import Example
+from sft.errors import SftError
 from sft.pipeline.answers import Answers
-from sft.pipeline.conclude import needs_of
+from sft.pipeline.conclude import needs_of, scores_shots
+from sft.pipeline.prepare import Prepared
 from sft.pipeline.support import support_prompts
-from sft.pipeline.tasks.base import Asked
+from sft.pipeline.tasks.base import Asked, Obstacle, Task, logger
 from sft.progress import progress
+
+if TYPE_CHECKING:
+    from sft.pipeline.answer import Answerer
+
+
+class ScoredTask(Task):
+    """A task whose answers are chosen by their scores, which calibrations may learn to adjust."""
+
+    def scores_shots(self, config: ExperimentConfig) -> bool:
+        return config.scores_answers and scores_shots(config.inference_or_default)
+
+    def needs_shots(self, config: ExperimentConfig) -> bool:
+        return any(needs.shots for needs in needs_of(config.inference_or_default))
+
+    def do_without_shots(self, prepared: Prepared, obstacle: Obstacle) -> None:
+        calibration = prepared.config.inference_or_default.calibration
+        if calibration is not None and self.needs_shots(prepared.config):
+            what = f"inference.calibration: {calibration.method!r} learns from labelled rows, and {obstacle.what}"
+            raise SftError(what, obstacle.fix)
+        logger.warning("inference.score_shots has no effect: %s", obstacle.what)
+
+    def score_shots(self, answerer: Answerer, shots: Sequence[Example]) -> list[ScoredInput]:
+        return answerer.label_scores(shots)
+
+    def read_shot(self, item: Mapping[str, Any]) -> ScoredInput:
+        return ScoredInput.from_item(item)
 
 
 def scored_answers(asked: Asked) -> Answers:

@@ -18,6 +18,7 @@ from sft.evaluation.metrics import Metric, check_metrics, compute_metrics, metri
 from sft.evaluation.outcome import (
     ClassificationOutcome,
     GenerationOutcome,
+    MultilabelOutcome,
     MultipleChoiceOutcome,
     Outcome,
     StructuredOutcome,
@@ -31,6 +32,7 @@ METRICS = {
     "generation": {"bleu", "chrf", "exact_match", "no_answer", "rouge", "token_f1"},
     "structured": {"valid_json", "schema_valid", "value_match", "fields", "per_field"},
     "multiple_choice": {"accuracy", "ece", "brier", "nll"},
+    "multilabel": {"subset_accuracy", "multilabel_f1", "jaccard", "lrap", "per_label"},
 }
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.9, 0.0], [1.0, 0.0, 0.0]])
@@ -47,6 +49,11 @@ OUTCOMES: dict[str, Outcome] = {
     "texts": GenerationOutcome([["a cat", "the cat"], [""], ["ما هو؟", "b", "c"]], ["the cat", "x y z", "ما هو"]),
     "one text": GenerationOutcome([["on the mat sat a cat"]], ["a cat sat on the mat"]),
     "one empty text": GenerationOutcome([[""]], [""]),
+    "sets of labels": MultilabelOutcome(
+        ("a", "b", "c"), PROBABILITIES > 0.25, PROBABILITIES > 0.15, np.log(PROBABILITIES + 0.01)
+    ),
+    "generated sets": MultilabelOutcome(("a", "b", "c"), PROBABILITIES > 0.25, PROBABILITIES > 0.15),
+    "one empty set": MultilabelOutcome(("a", "b"), np.zeros((1, 2), dtype=bool), np.zeros((1, 2), dtype=bool)),
     "values": StructuredOutcome(SCHEMA, ['{"a": "x"}', "{}", '{"a": "y"}'], ['{"a": "x"}', '{"b": [1, {}]}', "no"]),
     "one value": StructuredOutcome(SCHEMA, ['{"a": "x"}'], ["{}"]),
     "one value cut off": StructuredOutcome(SCHEMA, ["{}"], ['{"a": "x']),

@@ -9,6 +9,7 @@ from sft.evaluation.metrics import Metric, metric_registry
 from sft.evaluation.outcome import (
     ClassificationOutcome,
     GenerationOutcome,
+    MultilabelOutcome,
     MultipleChoiceOutcome,
     Outcome,
     StructuredOutcome,
@@ -27,6 +28,10 @@ ARGUMENTS = {"no_answer": {"answer_pattern": "cat|birds"}}
 def outcome(task_type: str, rows: np.ndarray) -> Outcome:
     if task_type == "generation":
         return GenerationOutcome([[TEXTS[i], "dog"] for i in rows], [TEXTS[(i * 2) % 6] for i in rows])
+    if task_type == "multilabel":
+        log_odds = np.random.default_rng(3).normal(size=(6, 3)).round(1)[rows]
+        references = np.random.default_rng(4).random((6, 3))[rows] < 0.4
+        return MultilabelOutcome(("a", "b", "c"), references, log_odds > 0.3, log_odds)
     if task_type == "structured":
         schema = {"type": "object", "properties": {"a": {"type": "string"}}}
         return StructuredOutcome(schema, [VALUES[i - i % 3] for i in rows], [VALUES[(i * 2) % 6] for i in rows])

@@ -27,7 +27,7 @@ def builder(tokenizer: Any, *, limit: int | None = None, labels: Any = LABELS, *
 
 def texts(made: PromptBuilder, premise: str) -> tuple[str, list[str]]:
     """The texts of the prompt and of its labels."""
-    prompt, labels = made.premise_prompt(premise, ROW)
+    prompt, labels, _ = made.premise_prompt(premise, ROW)
     return PLAIN.decode(prompt), [PLAIN.decode(ids) for ids in labels]
 
 
