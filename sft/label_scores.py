@@ -66,3 +66,8 @@ def log_softmax(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def log_probs_of(item: Mapping[str, Any]) -> NDArray[np.float64]:
     """The raw scores [L] in an item of a test row or of a support input."""
     return np.array([-math.inf if score is None else score for score in item["scores"]], dtype=np.float64)
+
+
+def shown_probabilities(row: NDArray[np.float64]) -> list[float]:
+    """The probabilities of one row, in the precision that items have."""
+    return [round(float(p), 6) for p in row]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sft.label_scores import shown_probabilities
 from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.tasks import task_of
@@ -38,8 +36,3 @@ def items_of(prepared: Prepared, answers: Answers) -> Iterator[dict[str, Any]]:
             n = answers.probabilities.shape[1] if answers.scores is None else len(answers.scores.row(i).log_probs)
             item["probabilities"] = shown_probabilities(answers.probabilities[i, :n])
         yield item
-
-
-def shown_probabilities(row: NDArray[np.float64]) -> list[float]:
-    """The probabilities of one row, in the precision that items have."""
-    return [round(float(p), 6) for p in row]

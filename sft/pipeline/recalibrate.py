@@ -18,10 +18,10 @@ from sft.config.schema import ExperimentConfig, MethodConfig
 from sft.errors import ConfigError, SftError
 from sft.evaluation.metrics import compute_metrics
 from sft.evaluation.stored_answers import concluded_outcome
+from sft.label_scores import shown_probabilities
 from sft.pipeline.canonical import plan_id
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.conclude import conclude, needs_of, scores_shots
-from sft.pipeline.items import shown_probabilities
 from sft.pipeline.recording import RunLog, make_folder, now, recording
 from sft.pipeline.scored_runs import ScoredRun, StoredScores
 from sft.pipeline.slug import slug
