@@ -300,3 +300,11 @@ def test_methods_for_labels_that_rows_share_are_refused(inference: dict[str, Any
     assert found.key == key
     assert found.message.startswith(what)
     assert found.fix
+
+
+def test_the_config_of_the_documentation_is_valid(repository: Path) -> None:
+    text = (repository / "docs/multiple-choice.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```json\n(.*?)```", text, flags=re.S)
+    config = make_config(**json.loads(block))
+    assert config.dataset.task_type == "multiple_choice"
+    assert check_registered_names(config) == []
