@@ -11,11 +11,12 @@ whatever the model says, in all ways alike. Decoding is greedy. The ways, all in
   one to warm up
 - `padded`: transformers' `generate` on left-padded batches in arrival order, with the best of several batch sizes; one
   that takes longer than the best so far is given up (null where it was, or where memory ran out)
-- `sorted`: the static decoder, batches of prompts sorted by length, likewise
+- `sorted`: the same with prompts sorted by length, as the static decoder has them
 - `generate_batch`: transformers' continuous batching
 
-On a GPU weights have Qwen2.5's shapes and are drawn at random (speed doesn't depend on them), with the 8 k-token
-tokenizer of the quickstart and a head of 152 064 tokens.
+Seconds are those of the clock on a GPU, and those that the process computed on a CPU (of one thread, with
+OMP_NUM_THREADS=1, where other work shares the machine). On a GPU weights have Qwen2.5's shapes and are drawn at random
+(speed doesn't depend on them), with the 8 k-token tokenizer of the quickstart and a head of 152 064 tokens.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ import torch
 from machine import commit
 from output_lengths import output_lengths
 from scoring_jobs import SHAPES, pretrained_model, random_model
-from timing import device, free_memory, timed
+from timing import device, free_memory
+from timing import timed as wall_time
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from sft.environment import environment
 from sft.inference.generation.choose import choose_decoder
-from sft.inference.generation.decoders import DecoderOptions, Prompt, decoder_registry
+from sft.inference.generation.decoders import DecoderOptions, Prompt
 from sft.inference.generation.settings import Decoding
 from sft.models.load import LoadedModel
 
@@ -155,11 +157,17 @@ def padded(loaded: LoadedModel, prompts: Sequence[Prompt], size: int) -> Answers
     return answers
 
 
-def decoded(loaded: LoadedModel, prompts: Sequence[Prompt], name: str, size: Any) -> Answers:
-    answers: Answers = {}
-    decoder = decoder_registry[name](loaded, decoding(loaded), DecoderOptions(size))
-    decoder(prompts, 0, lambda number, ids: answers.update({number: ids}))
-    return answers
+def clock() -> float:
+    return time.perf_counter() if device() == "cuda" else time.process_time()
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds on a GPU. On a CPU the process's own, of all its threads, since other work may share the machine."""
+    if device() == "cuda":
+        return wall_time(work)
+    started = clock()
+    work()
+    return clock() - started
 
 
 class TooSlowError(Exception):
@@ -173,10 +181,10 @@ def best_of_sizes(
     answers: Answers = {}
     for size in arguments.sizes or SIZES[device()]:
         best = min((value for value in seconds.values() if value is not None), default=float("inf"))
-        deadline = time.perf_counter() + best
+        deadline = clock() + best
 
         def check(*_: Any, deadline: float = deadline) -> None:
-            if time.perf_counter() > deadline:
+            if clock() > deadline:
                 raise TooSlowError
 
         hook = loaded.model.register_forward_pre_hook(check)
@@ -199,7 +207,8 @@ def measure_padded(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: An
 
 
 def measure_sorted(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
-    return best_of_sizes(loaded, lambda size: decoded(loaded, prompts, "static", size), prompts, arguments)
+    by_length = sorted(prompts, key=lambda prompt: -len(prompt.ids))
+    return best_of_sizes(loaded, lambda size: padded(loaded, by_length, size), prompts, arguments)
 
 
 def measure_generate_batch(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
@@ -210,7 +219,7 @@ def measure_generate_batch(loaded: LoadedModel, prompts: Sequence[Prompt], argum
     answers: Answers = {}
     before = loaded.model.config._attn_implementation
     numbers = {f"row_{prompt.number}": prompt.number for prompt in prompts}
-    started = time.perf_counter()
+    started = clock()
     manager = loaded.model.init_continuous_batching(
         generation_config=decoding(loaded).for_generate(512), continuous_batching_config=config
     )
@@ -219,14 +228,14 @@ def measure_generate_batch(loaded: LoadedModel, prompts: Sequence[Prompt], argum
         for prompt in prompts:
             manager.add_request(prompt.ids, request_id=f"row_{prompt.number}", max_new_tokens=prompt.limit)
         while len(answers) < len(prompts):
-            if time.perf_counter() - started > arguments.seconds:
+            if clock() - started > arguments.seconds:
                 return {"error": f"{len(answers)} of {len(prompts)} rows were finished after {arguments.seconds} s"}
             found = manager.get_result(timeout=1)
             if found is not None and found.is_finished():
                 answers[numbers[found.request_id]] = list(found.generated_tokens)
             elif found is None and not manager.is_running():
                 return {"error": "its thread ended"}
-        seconds = time.perf_counter() - started
+        seconds = clock() - started
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # a peer that fails is a result
         return {"error": f"{type(error).__name__}: {error}"}
     finally:
@@ -311,7 +320,13 @@ def write(results: Sequence[dict[str, Any]], out: Path, signed: str) -> str:
                 way["chosen_is_faster_by"] = way["seconds"] / ways["chosen"]["seconds"]
         shown.append(result | ways)
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    report = {"results": shown, "environment": environment(), "card": card, "commit": signed}
+    report = {
+        "results": shown,
+        "environment": environment(),
+        "card": card,
+        "threads": torch.get_num_threads(),
+        "commit": signed,
+    }
     out.mkdir(exist_ok=True, parents=True)
     results_file(out).write_text(json.dumps(report, indent=2) + "\n")
     results_file(out).with_suffix(".md").write_text(table(report))

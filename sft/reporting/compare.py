@@ -28,7 +28,7 @@ from sft.reporting.summaries import scalars
 
 _PER_CLASS = ("precision", "recall", "f1")
 _OF_LABELS = (ClassificationOutcome, MultilabelOutcome)
-_RIGHT = {"classification": "accuracy", "multilabel": "subset_accuracy", "generation": "exact_match"}
+_RIGHT = {"classification": "accuracy", "multilabel": "subset_accuracy"}
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +60,10 @@ class DifferingItem(NamedTuple):
     references: list[str]
     first: str
     second: str
+
+
+# Task type → the metric that says which answers are right.
+_EXACT_MATCH = {"generation": "exact_match", "structured": "value_match", "multilabel": "subset_accuracy"}
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,8 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     runs = (_read(first), _read(second))
     _check(*runs)
     outcomes = [run.judged.outcome for run in runs]
-    metric = _RIGHT[outcomes[0].task_type]
-    right = [_right(outcome) for outcome in outcomes]
+    metric = _RIGHT.get(outcomes[0].task_type, "exact_match")
+    right = [_right(run.judged) for run in runs]
     names = [run.name for run in runs]
     if names[0] == names[1]:
         names = [run.folder.resolve().name for run in runs]
@@ -156,15 +160,14 @@ def _reference(item: dict[str, Any]) -> list[str]:
     return item["reference"] if isinstance(item["reference"], list) else [item["reference"]]
 
 
-def _right(outcome: Outcome) -> NDArray[np.bool_]:
+def _right(run: JudgedRun) -> NDArray[np.bool_]:
+    outcome = run.outcome
     if isinstance(outcome, ClassificationOutcome):
         return np.equal(outcome.predictions, outcome.references)
-    if isinstance(outcome, MultilabelOutcome):
-        same: NDArray[np.bool_] = np.logical_and.reduce(outcome.predictions == outcome.references, axis=1)
-        return same
-    form = metric_registry["exact_match"].row_sums
-    assert form is not None
-    of_rows = form.of_rows(outcome)
+    exact = metric_registry[_EXACT_MATCH[outcome.task_type]]
+    assert exact.row_sums is not None
+    own = {name: value for name, value in run.arguments.items() if name in exact.arguments}
+    of_rows = exact.row_sums.of_rows(outcome, **own)
     assert of_rows is not None
     right: NDArray[np.bool_] = of_rows[:, 0] == 1
     return right

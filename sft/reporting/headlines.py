@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 _HEADLINES = (
     "accuracy", "macro_f1", "mcc", "ece", "invalid_rate",
-    "exact_match", "token_f1", "bleu", "chrf", "rouge1", "rouge2", "rougeL",
+    "schema_valid", "exact_match", "field_f1", "no_answer_rate", "token_f1",
+    "bleu", "chrf", "rouge1", "rouge2", "rougeL",
 )  # fmt: skip
 _OF_LABEL_SETS = ("micro_f1", "macro_f1", "subset_accuracy", "jaccard", "lrap")
 

@@ -15,6 +15,7 @@ def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
     """
     inference = config.inference_or_default
     adapter = config.adapter_spec if trained else None
+    is_structured = config.dataset.task_type == "structured"
     settings: dict[str, Any] = {
         "dataset": dataset_name(config),
         "model": model_name(config),
@@ -22,6 +23,7 @@ def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
         "shots": "all" if config.dataset.shots is None else config.dataset.shots,
         "ICE inference": inference.icl_examples,
         "method": inference.method if config.dataset.task_type in ("classification", "multilabel") else "generate",
+        "constrained": {True: "yes", False: "no"}[config.is_constrained] if is_structured else None,
         "normalization": None if inference.score_normalization == "none" else inference.score_normalization,
         "calibration": inference.calibration.method if inference.calibration else None,
         "max input length": config.prompting.max_input_length,

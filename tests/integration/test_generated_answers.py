@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 from sacrebleu import corpus_chrf
 
+from sft.inference.generation.finished_rows import FinishedRows
 from sft.pipeline.endpoints import Run, evaluate, run_experiment
 from sft.pipeline.predict import predict
 from sft.records import read_items
@@ -67,6 +70,64 @@ def test_predict_writes_generated_texts_without_probabilities(tmp_path: Path) ->
     assert list(frame.columns) == ["question", "answer", "predictions"]
     items = read_items(evaluate(config, tmp_path / "results").folder)
     assert frame["predictions"].tolist() == [item["generated"] for item in items]
+
+
+class Stopped(Exception):
+    """Instead of a signal."""
+
+
+@contextlib.contextmanager
+def stopped_after(rows: int) -> Iterator[None]:
+    """Within it, generation stops when so many rows have been kept, and says so."""
+    put, kept = FinishedRows.put, []
+
+    def stopping(self: FinishedRows, key: str, text: str) -> None:
+        put(self, key, text)
+        kept.append(text)
+        if len(kept) == rows:
+            raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FinishedRows, "put", stopping)
+        with pytest.raises(Stopped):
+            yield
+
+
+def test_a_stopped_run_goes_on_with_the_rows_that_are_left(tmp_path: Path) -> None:
+    config = generation_run(tmp_path, inference={"generation_args": {"do_sample": True}})
+    undisturbed = evaluate(config, tmp_path / "undisturbed")
+    with stopped_after(2):
+        evaluate(config, tmp_path / "results")
+    (folder,) = (tmp_path / "results").iterdir()
+    assert len((folder / "unfinished" / "texts.jsonl").read_text().splitlines()) == 2
+    again = evaluate(config, tmp_path / "results")
+    assert read_items(again.folder) == read_items(undisturbed.folder)
+    assert again.record.results == undisturbed.record.results
+    assert not (folder / "unfinished").exists()
+
+
+def test_a_stopped_prediction_goes_on_with_the_rows_that_are_left(tmp_path: Path) -> None:
+    config = generation_run(tmp_path)
+    expected = predict(config, tmp_path / "undisturbed.tsv").read_text()
+    (tmp_path / "stopped").mkdir()
+    path = tmp_path / "stopped" / "rows.tsv"
+    with stopped_after(2):
+        predict(config, path)
+    (kept,) = path.parent.iterdir()
+    assert len(kept.read_text().splitlines()) == 2
+    with stopped_after(1):  # one is left
+        predict(config, path)
+    assert predict(config, path).read_text() == expected
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("decoder", "name"), [("auto", "continuous"), ("static", "static")])
+def test_the_record_says_how_texts_were_generated(decoder: str, name: str, tmp_path: Path) -> None:
+    config = generation_run(tmp_path, inference={"decoder": decoder})
+    run = evaluate(config, tmp_path / "results")
+    assert run.record.inference["decoder"]["name"] == name
+    assert run.record.inference["decoder"]["reason"]
+    assert run.record.run_id == evaluate(generation_run(tmp_path), tmp_path / "results").record.run_id
 
 
 def real_run(folder: Path, model: Path, labels: dict[str, str]) -> Run:

@@ -42,7 +42,7 @@ class Vocabulary:
     @classmethod
     def of(cls, loaded: LoadedModel, end: int) -> Vocabulary:
         """end: the end-of-turn token of the prompts' format."""
-        return cls(loaded.tokenizer, int(loaded.base_model.get_output_embeddings().weight.shape[0]), end)
+        return cls(loaded.tokenizer, int(loaded.base_model.config.get_text_config().vocab_size), end)
 
     def allowed(self, *, but_control_characters_in: bytes | None) -> Allowed:
         """The tokens that texts may be made of.

@@ -7,7 +7,6 @@ from typing import Any
 from sft.data.example import Example
 from sft.data.outputs.structured import output_schema_of
 from sft.evaluation.outcome import Outcome, StructuredOutcome
-from sft.inference.constrained.constraint import json_schema_constraint
 from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.tasks.base import Asked, Task, task_registry
@@ -16,6 +15,8 @@ from sft.pipeline.tasks.generation import longest_reference
 
 class Structured(Task):
     def answer(self, asked: Asked) -> Answers:
+        from sft.inference.constrained.constraint import json_schema_constraint  # imports torch
+
         answerer, config = asked.answerer, asked.answerer.prepared.config
         schema, constraint = output_schema_of(config), None
         if config.is_constrained:

@@ -21,6 +21,7 @@ from sft.prompting.plain import PlainFormat
 from tests.tiny_models import ARCHITECTURES, chain_model, random_ids, tiny_loaded
 
 DECODERS = ("continuous", "static")
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 # Models whose layers attend through transformers' attention interface, and take positions.
 CONTINUOUS = frozenset(ARCHITECTURES) - {"bloom", "mamba"}
 SHARED = random_ids((20,), seed=3)[0]
@@ -64,7 +65,7 @@ def one_by_one(loaded: LoadedModel, prompts: Sequence[Prompt], asked: Decoding) 
     """By transformers alone."""
     rows = {}
     for prompt in prompts:
-        ids = torch.tensor([prompt.ids])
+        ids = torch.tensor([prompt.ids], device=loaded.device)
         found = loaded.model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
@@ -84,9 +85,13 @@ def lively(architecture: str) -> LoadedModel:
 
 
 @pytest.mark.parametrize("prompts", [PROMPTS, AFTER_SHARED], ids=["ragged", "with a shared prefix"])
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "gemma3", "gpt2", "mistral"])
-def test_greedy_tokens_are_those_of_generate_on_one_row_at_a_time(architecture: str, prompts: list[list[int]]) -> None:
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "gemma3", "gpt2", "gpt_oss", "mistral"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_greedy_tokens_are_those_of_generate_on_one_row_at_a_time(
+    device: str, architecture: str, prompts: list[list[int]]
+) -> None:
     loaded = lively(architecture)
+    loaded.model.to(device)
     free = one_by_one(loaded, numbered(prompts), decoding(loaded))
     # Tokens that come early in some answers end them.
     ends = [free[3][2], free[5][4]]
@@ -267,6 +272,11 @@ def test_a_decoder_that_fails_in_the_trial_is_not_used(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(choose, "Session", broken)
     assert choice(tiny_loaded())["rejected"] == {"continuous": "KeyError: 'nobody foresaw this'"}
+
+
+def test_virtual_tokens_before_the_prompt_are_left_to_static_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LoadedModel, "virtual_tokens", property(lambda _: 3))
+    assert "virtual tokens" in choice(tiny_loaded())["rejected"]["continuous"]
 
 
 def test_too_few_rows_are_not_worth_a_trial() -> None:
