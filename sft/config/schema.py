@@ -105,6 +105,11 @@ class LabelQuestionConfig(Section):
         default="label",
         description="What the label is called beside the input columns: `Label: joy` in a chat; {label} in a template.",
     )
+    place: Literal["prompt", "answer"] = Field(
+        default="prompt",
+        description="Where the label stands: in the prompt, after the input columns; or at the beginning of the "
+        "answer, as in `joy: yes`, which costs less in a chat.",
+    )
     yes: str = Field(default=" yes", description="The answer where the row has the label.")
     no: str = Field(default=" no", description="The answer where it hasn't.")
 
@@ -334,6 +339,11 @@ class ExperimentConfig(Section):
     def asks_about_labels(self) -> bool:
         """Whether rows are answered by a yes or no about each label."""
         return self.dataset.task_type == "multilabel" and self.inference_or_default.method == "logits"
+
+    @property
+    def asks_in_prompt(self) -> bool:
+        """Whether the label that is asked about is one of a prompt's inputs."""
+        return self.asks_about_labels and self.label_question.place == "prompt"
 
     @property
     def label_question(self) -> LabelQuestionConfig:

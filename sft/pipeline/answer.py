@@ -30,6 +30,7 @@ from sft.prompting.build import LabelPrompt, PromptBuilder
 from sft.prompting.choose import choose_format
 from sft.prompting.encoder import TextEncoder
 from sft.prompting.format import PromptFormat
+from sft.prompting.question_in_answer import QuestionInAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Answerer:
         self._encoder = TextEncoder(loaded.tokenizer)
         self._prompts = task_of(self._config).prompts(prepared)
         self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._prompts.prompting)
+        if self._prompts.in_answer is not None:
+            self.format = QuestionInAnswer(self.format, self._prompts.in_answer)
 
     def answer(
         self, examples: Sequence[Example], *, also: Sequence[Needs] = (), shots: Sequence[ScoredShot] | None = None
@@ -87,7 +90,7 @@ class Answerer:
         if positions is not None:
             positions -= max(virtual_tokens, self._loaded.virtual_tokens)
         limits = [value for value in (limit, positions) if value is not None]
-        prompting, labels, never_cut = self._prompts
+        prompting, labels, never_cut, _ = self._prompts
         return PromptBuilder(self._encoder, self.format, prompting, labels, min(limits, default=None), never_cut)
 
     def score_shots(self, shots: Sequence[Example]) -> Sequence[ScoredShot]:

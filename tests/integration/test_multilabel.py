@@ -76,6 +76,14 @@ def test_log_odds_are_those_of_each_question_alone_and_predictions_follow_from_t
     assert not run.record.warnings
 
 
+def test_a_label_in_the_answer_is_asked_about_after_the_turn_that_holds_the_row(tmp_path: Path) -> None:
+    prompting = {"label_question": {"place": "answer"}}
+    run = evaluate(multilabel_run(tmp_path, dataset={"shots": 0}, prompting=prompting), tmp_path / "results")
+    items, model = read_items(run.folder), base_model(run)
+    expected = [[odds_of(model, f"Text: {row['text']}\nLabels: {label}:") for label in LABELS] for row in TEST]
+    np.testing.assert_allclose(numbers(items), expected, atol=1e-4)
+
+
 def test_thresholds_of_a_trained_run_come_from_adapters_that_have_not_seen_the_shots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
