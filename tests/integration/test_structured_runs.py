@@ -72,7 +72,7 @@ def test_free_answers_are_marked_where_they_are_no_values(tmp_path: Path) -> Non
     assert constrained.folder != run.folder
     comparison = compare_runs(constrained.folder, run.folder)
     assert (comparison.right, len(comparison.items)) == ("exact_match", 2)
-    found = {one.metric: (one.first, one.second) for one in comparison.metrics}
+    found = {one.name: (one.first, one.second) for one in comparison.metrics}
     assert found["schema_valid"] == (1.0, 0.0)
 
 

@@ -27,25 +27,37 @@ def draw(scores: Tensor, at: Tensor) -> Tensor:
 
     scores: [rows, V], logits after all processors. at: [rows], in [0, 1).
     """
-    precise = torch.float32 if scores.device.type == "mps" else torch.float64
+    precise = _precise(scores.device)
     cumulative = scores.softmax(dim=-1, dtype=torch.float32).cumsum(dim=-1, dtype=precise)
     threshold = at.to(precise)[:, None] * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0]
     return tokens.clamp(max=scores.shape[-1] - 1)
 
 
+def draws_on(device: torch.device, values: Sequence[float]) -> Tensor:
+    """As precise as the device allows, and less than 1."""
+    at = torch.tensor(values, dtype=torch.float64)
+    if _precise(device) == torch.float32:
+        at = at.clamp(max=1 - 2**-24)
+    return at.to(device, _precise(device))
+
+
+def _precise(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 class RowDraws(LogitsProcessor):  # type: ignore[misc]
     """Leaves one token of each row possible, the one that is drawn; to be the last processor of a static batch."""
 
     def __init__(self, seed: int, numbers: Sequence[int], steps: int) -> None:
-        self._at = torch.from_numpy(np.stack([uniforms(seed, number, steps) for number in numbers]))
+        self._at = np.stack([uniforms(seed, number, steps) for number in numbers])
         self._width: int | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         self._width = self._width or input_ids.shape[1]
         # On a GPU, `generate` may take a step more than it needs before it sees that all rows have ended.
         step = min(input_ids.shape[1] - self._width, self._at.shape[1] - 1)
-        tokens = draw(scores, self._at[:, step].to(torch.float32).to(scores.device))
+        tokens = draw(scores, draws_on(scores.device, self._at[:, step].tolist()))
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
 
 

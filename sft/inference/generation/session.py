@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -14,12 +14,10 @@ from torch import Tensor
 from sft.inference.generation.answer_text import LOOK_EVERY
 from sft.inference.generation.decoders.base import Done, Prompt
 from sft.inference.generation.picking import Picked
-from sft.inference.generation.sampling import uniforms
-from sft.inference.generation.slot_attention import slot_pass
-from sft.inference.generation.slots import ReadingPass, Slots
+from sft.inference.generation.reading import PromptReader, common_prefix
+from sft.inference.generation.sampling import draws_on, uniforms
+from sft.inference.generation.slots import Slots
 from sft.inference.generation.step import Step
-from sft.inference.memory import tokens_per_pass
-from sft.inference.shared_prefixes import MIN_SHARED, common_length
 from sft.models.load import LoadedModel
 
 # Free slots are filled when they have cost as much as so many full steps: what reading prompts costs to begin with.
@@ -87,13 +85,13 @@ class Session:
         slots: int,
         seed: int,
     ) -> None:
-        self._loaded, self._backbone, self._picker, self._ends, self._seed = loaded, backbone, picker, ends, seed
+        self._loaded, self._picker, self._ends, self._seed = loaded, picker, ends, seed
         # The longest first: what doesn't fit is found out early, and the last steps see few long rows.
         self._waiting = sorted(rows, key=lambda row: (len(row.ids), -row.number))
         self._memory = Slots(slots, max(len(row.ids) + row.limit for row in rows))
         self._step = Step(loaded, self._memory)
         self._rows: list[_Row | None] = [None] * slots
-        self._prefix = _common_prefix([row.ids for row in rows])
+        self._reader = PromptReader(loaded, backbone, self._memory, common_prefix([row.ids for row in rows]))
         self._tails = torch.full(
             (slots, picker.tail), int(loaded.tokenizer.pad_token_id), dtype=torch.long, device=loaded.device
         )
@@ -103,7 +101,7 @@ class Session:
 
     def run(self, done: Done) -> None:
         """Generate all rows."""
-        self._read_prefix()
+        self._reader.read_prefix()
         before: _Launched | None = None
         while self._waiting or any(self._rows):
             self._fill()
@@ -112,13 +110,6 @@ class Session:
             # A GPU works on the next step while the last one is looked at; a row may be a step behind its end then.
             self._look_at(before if self._on_cuda else launched, done)
             before = launched
-
-    def _read_prefix(self) -> None:
-        """Read what all prompts begin with into all slots."""
-        step = tokens_per_pass(self._loaded)
-        for start in range(0, len(self._prefix), step):
-            self._read(torch.tensor([self._prefix[start : start + step]]), start, [0])
-        self._memory.spread(len(self._prefix))
 
     def _fill(self) -> None:
         """Put waiting rows into free slots, when enough of those have been free for long enough."""
@@ -131,8 +122,7 @@ class Session:
         self._idle = 0.0
         new = [self._waiting.pop() for _ in range(min(len(free), len(self._waiting)))]
         free = free[: len(new)]
-        for part in _alike(new, len(self._prefix), tokens_per_pass(self._loaded)):
-            self._read_prompts(new[part], free[part])
+        self._reader.read(new, free)
         for slot, prompt in zip(free, new, strict=True):
             draws = uniforms(self._seed, prompt.number, prompt.limit) if self._picker.samples else None
             self._rows[slot] = _Row(prompt, draws)
@@ -145,24 +135,6 @@ class Session:
     def _tail(self, ids: list[int]) -> list[int]:
         padding = [int(self._loaded.tokenizer.pad_token_id)] * self._picker.tail
         return [*padding, *ids][-self._picker.tail :]
-
-    def _read_prompts(self, prompts: Sequence[Prompt], slots: list[int]) -> None:
-        """All tokens but the last, after the prefix."""
-        start = len(self._prefix)
-        width = len(prompts[0].ids) - 1 - start
-        if width == 0:
-            return
-        ids = torch.full((len(prompts), width), int(self._loaded.tokenizer.pad_token_id))
-        for i, prompt in enumerate(prompts):
-            rest = prompt.ids[start:-1]
-            ids[i, : len(rest)] = torch.tensor(rest)
-        self._read(ids, start, slots)
-
-    def _read(self, ids: Tensor, start: int, slots: list[int]) -> None:
-        current = ReadingPass(self._memory, self._on_device(slots), start)
-        positions = torch.arange(start, start + ids.shape[1], device=self._loaded.device).expand(len(ids), -1)
-        with slot_pass(current):
-            self._backbone(input_ids=ids.to(self._loaded.device), position_ids=positions, use_cache=False)
 
     def _close_up(self) -> None:
         """Move rows from the last slots into free ones before them, where fewer slots then need to be stepped."""
@@ -212,7 +184,7 @@ class Session:
         if not self._picker.samples:
             return None
         values = [0.0 if row is None else row.draw() for row in rows]
-        return torch.tensor(values, dtype=torch.float32).to(self._loaded.device, non_blocking=True)
+        return draws_on(self._loaded.device, values)
 
     def _look_at(self, launched: _Launched | None, done: Done) -> None:
         """Take the tokens of a step, and hand over the rows that end with them."""
@@ -234,22 +206,3 @@ class Session:
 
     def _on_device(self, values: Sequence[Any]) -> Tensor:
         return torch.tensor(values, device=self._loaded.device)
-
-
-def _common_prefix(prompts: Sequence[list[int]]) -> list[int]:
-    """What all prompts begin with, less than any of them; nothing where it is too short to matter."""
-    first, last = (np.array(prompt) for prompt in (min(prompts), max(prompts)))
-    length = min(common_length(first, last), min(map(len, prompts)) - 1)
-    return prompts[0][:length] if len(prompts) > 1 and length >= MIN_SHARED else []
-
-
-def _alike(prompts: Sequence[Prompt], prefix: int, tokens: int) -> Iterator[slice]:
-    """Parts of prompts, the longest first, of at most so many tokens when padded to the first of the part."""
-    start = 0
-    while start < len(prompts):
-        width = max(1, len(prompts[start].ids) - 1 - prefix)
-        most = min(len(prompts), start + max(1, tokens // width))
-        # Rows much shorter than the first are read apart.
-        stop = next((i for i in range(start, most) if 2 * (len(prompts[i].ids) - prefix) < width), most)
-        yield slice(start, stop)
-        start = stop

@@ -129,3 +129,16 @@ def test_what_is_no_json_is_told_as_such(text: str) -> None:
 )
 def test_values_are_compared_as_json_has_them(left: Any, right: Any, same: bool) -> None:
     assert same_value(left, right) == same
+
+
+def test_real_slots_are_read_as_they_are_written(assets: Path) -> None:
+    names = ["time", "people", "date", "first_name", "last_name"]
+    value = config_value(dataset={"path": str(assets / "data" / "restaurant8k"), "task_type": "structured"})
+    value["prompting"] = {"input_columns": ["text", "context"], "output_column": "json", "output_schema": names}
+    data = load_task(config_from_value(value, "test"))
+    lines = (assets / "data" / "restaurant8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    written = [json.loads(json.loads(line)["json"]) for line in lines]
+    assert [json.loads(example.references[0]) for example in data.test] == written
+    orders = [list(json.loads(example.references[0])) for example in data.test]
+    assert all(order == sorted(order, key=names.index) for order in orders)
+    assert max(map(len, orders)) >= 3
