@@ -105,10 +105,11 @@ class LabelQuestionConfig(Section):
         default="label",
         description="What the label is called beside the input columns: `Label: joy` in a chat; {label} in a template.",
     )
-    place: Literal["prompt", "answer"] = Field(
-        default="prompt",
+    place: Literal["prompt", "answer"] | None = Field(
+        default=None,
         description="Where the label stands: in the prompt, after the input columns; or at the beginning of the "
-        "answer, as in `joy: yes`, which costs less in a chat.",
+        "answer, as in `joy: yes`. null: in a chat in the answer, so that turns are read once for all labels; else in "
+        "the prompt.",
     )
     yes: str = Field(default=" yes", description="The answer where the row has the label.")
     no: str = Field(default=" no", description="The answer where it hasn't.")
@@ -341,9 +342,9 @@ class ExperimentConfig(Section):
         return self.dataset.task_type == "multilabel" and self.inference_or_default.method == "logits"
 
     @property
-    def asks_in_prompt(self) -> bool:
-        """Whether the label that is asked about is one of a prompt's inputs."""
-        return self.asks_about_labels and self.label_question.place == "prompt"
+    def template_asks(self) -> bool:
+        """Whether a template shows the label that is asked about."""
+        return self.asks_about_labels and self.label_question.place != "answer"
 
     @property
     def label_question(self) -> LabelQuestionConfig:

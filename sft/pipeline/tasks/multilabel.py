@@ -39,13 +39,18 @@ class Multilabel(Task):
         questions = questions_of(prepared)
         prompting, column = config.prompting, questions.column
         columns, output_column = prompting.input_columns, prompting.output_column
-        if config.asks_in_prompt:
+        if config.template_asks:
             template = question_template(columns, output_column, column)
         else:
             template = default_template(columns, output_column)
         changes = {"input_columns": [*columns, column], "template": prompting.template or template}
-        in_answer = None if config.asks_in_prompt else column
-        return Prompts(prompting.model_copy(update=changes), questions.answers, (column,), in_answer)
+        return Prompts(
+            prompting.model_copy(update=changes),
+            questions.answers,
+            never_cut=(column,),
+            in_answer=None if questions.spec.place == "prompt" else column,
+            of_chat=questions.spec.place is None,
+        )
 
     def answer(self, asked: Asked) -> Answers:
         return _asked(asked) if asked.answerer.prepared.config.asks_about_labels else _generated(asked)
