@@ -181,7 +181,7 @@ def _check_prompting(config: ExperimentConfig) -> list[Problem]:
     if len(set(prompting.input_columns)) < len(prompting.input_columns):
         problems.append(Problem("prompting.input_columns", "names a column twice", "name each once"))
     if prompting.template is not None:
-        asked = [config.label_question.name] if config.asks_about_labels else []
+        asked = [config.label_question.name] if config.template_asks else []
         problems += _check_template(prompting.template, [*prompting.input_columns, *asked])
         if prompting.format != "plain":
             problems.append(

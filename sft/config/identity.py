@@ -13,8 +13,9 @@ _IDENTITY_VERSION = 1
 
 # Keys that came later, with values that say nothing: those are left out, so that ids are those from before.
 _LATER_KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
-    "prompting": {"output_columns": (None,), "output_schema": (None,)},
-    "inference": {"constrained": (None, True)},
+    "dataset": {"label_separator": (",",)},
+    "prompting": {"output_columns": (None,), "output_schema": (None,), "label_question": (None,)},
+    "inference": {"constrained": (None, True), "thresholds": ("auto",)},
 }
 
 SeedName = Literal["seed", "data", "icl", "train"]
@@ -42,9 +43,6 @@ PRESENTATION_ARGS = frozenset(
         "resume_from_checkpoint",
     }
 )
-
-# What other task types don't have; ids are those from before there was multi-label.
-_OF_MULTILABEL = (("dataset", "label_separator"), ("prompting", "label_question"), ("inference", "thresholds"))
 
 # Whichever way labels are scored and texts are generated, they are the same; `score_shots` decides what is stored
 # beside the results.
@@ -125,9 +123,6 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
     if config.dataset.task_type == "multilabel":
         values["prompting"]["label_question"] = config.label_question.model_dump(mode="json")
-    else:
-        for section, key in _OF_MULTILABEL:
-            del values[section][key]
     for section, keys in _LATER_KEYS.items():
         for name, silent in keys.items():
             if values[section][name] in silent:

@@ -105,6 +105,12 @@ class LabelQuestionConfig(Section):
         default="label",
         description="What the label is called beside the input columns: `Label: joy` in a chat; {label} in a template.",
     )
+    place: Literal["prompt", "answer"] | None = Field(
+        default=None,
+        description="Where the label stands: in the prompt, after the input columns; or at the beginning of the "
+        "answer, as in `joy: yes`. null: in a chat in the answer, so that turns are read once for all labels; else in "
+        "the prompt.",
+    )
     yes: str = Field(default=" yes", description="The answer where the row has the label.")
     no: str = Field(default=" no", description="The answer where it hasn't.")
 
@@ -342,6 +348,11 @@ class ExperimentConfig(Section):
     def asks_about_labels(self) -> bool:
         """Whether rows are answered by a yes or no about each label."""
         return self.dataset.task_type == "multilabel" and self.inference_or_default.method == "logits"
+
+    @property
+    def template_asks(self) -> bool:
+        """Whether a template shows the label that is asked about."""
+        return self.asks_about_labels and self.label_question.place != "answer"
 
     @property
     def label_question(self) -> LabelQuestionConfig:

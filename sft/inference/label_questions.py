@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sft.inference.label_scorer import LabelScorer
 from sft.inference.label_tree import label_tree
 from sft.prompting.build import LabelPrompt
+
+if TYPE_CHECKING:
+    from sft.inference.label_scorer import LabelScorer
 
 # Nodes of one tree. A forward pass takes a row's tree whole, and its attention grows with the square.
 _MOST_NODES = 1024

@@ -30,6 +30,7 @@ from sft.prompting.build import LabelPrompt, PromptBuilder
 from sft.prompting.choose import choose_format
 from sft.prompting.encoder import TextEncoder
 from sft.prompting.format import PromptFormat
+from sft.prompting.question_in_answer import QuestionInAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ class Answerer:
         self._encoder = TextEncoder(loaded.tokenizer)
         self._prompts = task_of(self._config).prompts(prepared)
         self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._prompts.prompting)
+        in_answer, of_chat = self._prompts.in_answer, self._prompts.of_chat
+        if in_answer is not None and (self.format.name == "chat" or not of_chat):
+            self.format = QuestionInAnswer(self.format, in_answer)
 
     def answer(
         self, examples: Sequence[Example], *, also: Sequence[Needs] = (), shots: Sequence[ScoredShot] | None = None
@@ -87,7 +91,7 @@ class Answerer:
         if positions is not None:
             positions -= max(virtual_tokens, self._loaded.virtual_tokens)
         limits = [value for value in (limit, positions) if value is not None]
-        prompting, labels, never_cut = self._prompts
+        prompting, labels, never_cut = self._prompts[:3]
         return PromptBuilder(self._encoder, self.format, prompting, labels, min(limits, default=None), never_cut)
 
     def score_shots(self, shots: Sequence[Example]) -> Sequence[ScoredShot]:

@@ -15,12 +15,12 @@ from sft.data.sampling import InContextExamples
 from sft.errors import NotANumberError
 from sft.inference.label_end import scored_end
 from sft.inference.label_questions import score_questions
-from sft.inference.label_scorer import LabelScorer
 from sft.pipeline.prepare import Prepared
 from sft.progress import progress
 from sft.prompting.build import PromptBuilder
 
 if TYPE_CHECKING:
+    from sft.inference.label_scorer import LabelScorer
     from sft.pipeline.answer import Answerer
 
 

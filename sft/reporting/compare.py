@@ -28,7 +28,7 @@ from sft.reporting.summaries import scalars
 
 _PER_CLASS = ("precision", "recall", "f1")
 _OF_LABELS = (ClassificationOutcome, MultilabelOutcome)
-# Task type → the metric that says which answers are right.
+# Task type → the metric that says by row which answers are right.
 _RIGHT = {
     "classification": "accuracy",
     "multiple_choice": "accuracy",
@@ -170,9 +170,6 @@ def _right(run: JudgedRun) -> NDArray[np.bool_]:
     outcome = run.outcome
     if isinstance(outcome, ChosenOutcome):
         return np.equal(outcome.predictions, outcome.references)
-    if isinstance(outcome, MultilabelOutcome):
-        same: NDArray[np.bool_] = np.logical_and.reduce(outcome.predictions == outcome.references, axis=1)
-        return same
     exact = metric_registry[_RIGHT[outcome.task_type]]
     assert exact.row_sums is not None
     own = {name: value for name, value in run.arguments.items() if name in exact.arguments}

@@ -76,6 +76,30 @@ def test_log_odds_are_those_of_each_question_alone_and_predictions_follow_from_t
     assert not run.record.warnings
 
 
+CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}"
+PLACES = {
+    "plain, by default": (False, None, "Text: {}\nLabels: {}?"),
+    "plain, in the answer": (False, "answer", "Text: {}\nLabels: {}:"),
+    "chat, by default": (True, None, CHAT.format("{}", "{}:")),
+    "chat, in the prompt": (True, "prompt", CHAT.format("Text: {}\nLabel: {}", "")),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_where_a_label_stands(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat, place, prompt = PLACES[case]
+    calls = spy_on_scoring(monkeypatch)
+    question = {} if place is None else {"label_question": {"place": place}}
+    config = multilabel_run(tmp_path, test=1, chat=chat, dataset={"shots": 0}, prompting=question)
+    evaluate(config, tmp_path / "results")
+    ((together,),) = calls
+    text = rows(1, seed=1, prefix="new ")[0]["text"]
+    decode = byte_tokenizer(chat=chat).decode
+    asked = [decode([*together.prompt, *ids]) for ids in together.labels]
+    no, yes = ("no", "yes") if prompt.endswith("\n") else (" no", " yes")
+    assert asked == [prompt.format(text, label) + answer for label in LABELS for answer in (no, yes)]
+
+
 def test_thresholds_of_a_trained_run_come_from_adapters_that_have_not_seen_the_shots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

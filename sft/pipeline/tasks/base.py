@@ -37,12 +37,15 @@ class ScoredShot(Protocol):
 class Prompts(NamedTuple):
     """What prompts are built from. labels: the possible answers; None where they are in the model's own words.
 
-    never_cut: columns that length limits leave whole.
+    never_cut: columns that length limits leave whole. in_answer: one that begins the answer (see `QuestionInAnswer`),
+    in a chat only where `of_chat`.
     """
 
     prompting: PromptingConfig
     labels: LabelSet | None
     never_cut: Sequence[str] = ()
+    in_answer: str | None = None
+    of_chat: bool = False
 
 
 class Obstacle(NamedTuple):

@@ -16,7 +16,6 @@ from sft.data.sampling import InContextExamples
 from sft.evaluation.multilabel_baselines import multilabel_baselines
 from sft.evaluation.outcome import MultilabelOutcome, Outcome
 from sft.evaluation.thresholds import sigmoid
-from sft.inference.constrained.constraint import grammar_constraint
 from sft.pipeline.answers import Answers
 from sft.pipeline.label_thresholds import choose_thresholds
 from sft.pipeline.prepare import Prepared
@@ -25,7 +24,7 @@ from sft.pipeline.tasks.base import Asked, Obstacle, Prompts, Task, logger, task
 from sft.pipeline.tasks.generation import longest_reference
 from sft.progress import progress
 from sft.prompting.build import PromptBuilder, TrainingSequence
-from sft.prompting.plain import question_template
+from sft.prompting.plain import default_template, question_template
 from sft.training.sequences import refuse_nothing
 
 if TYPE_CHECKING:
@@ -39,9 +38,19 @@ class Multilabel(Task):
             return Prompts(config.prompting, labels=None)
         questions = questions_of(prepared)
         prompting, column = config.prompting, questions.column
-        template = prompting.template or question_template(prompting.input_columns, prompting.output_column, column)
-        changes = {"input_columns": [*prompting.input_columns, column], "template": template}
-        return Prompts(prompting.model_copy(update=changes), questions.answers, (column,))
+        columns, output_column = prompting.input_columns, prompting.output_column
+        if config.template_asks:
+            template = question_template(columns, output_column, column)
+        else:
+            template = default_template(columns, output_column)
+        changes = {"input_columns": [*columns, column], "template": prompting.template or template}
+        return Prompts(
+            prompting.model_copy(update=changes),
+            questions.answers,
+            never_cut=(column,),
+            in_answer=None if questions.spec.place == "prompt" else column,
+            of_chat=questions.spec.place is None,
+        )
 
     def answer(self, asked: Asked) -> Answers:
         return _asked(asked) if asked.answerer.prepared.config.asks_about_labels else _generated(asked)
@@ -128,6 +137,8 @@ def _asked(asked: Asked) -> Answers:
 
 
 def _generated(asked: Asked) -> Answers:
+    from sft.inference.constrained.constraint import grammar_constraint  # imports torch
+
     answerer, prepared = asked.answerer, asked.answerer.prepared
     lists = LabelLists(_labels(prepared).verbalisations)
     lead = answerer.format.answer("a").removesuffix("a")

@@ -20,6 +20,9 @@ def config(**sections: Any) -> Any:
 ACCEPTED: dict[str, dict[str, Any]] = {
     "a template that asks": {"prompting": {"format": "plain", "template": "{text}\n{label}:"}},
     "another name for the label": {"prompting": {"label_question": {"name": "emotion"}, "input_columns": ["label"]}},
+    "a label in the answer": {
+        "prompting": {"label_question": {"place": "answer"}, "format": "plain", "template": "{text}\nLabels:"}
+    },
     "one threshold": {"inference": {"thresholds": 0.25}},
     "thresholds by name": {"dataset": {"labels": ["a", "b"]}, "inference": {"thresholds": {"a": 0.25, "b": 1}}},
     "verbalised labels": {"dataset": {"labels": {"a": "one", "b": "two"}}},

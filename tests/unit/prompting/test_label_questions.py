@@ -14,14 +14,21 @@ from sft.data.questions import Questions
 from sft.prompting.build import PromptBuilder
 from sft.prompting.choose import choose_format
 from sft.prompting.encoder import TextEncoder
+from sft.prompting.format import PromptFormat
 from sft.prompting.plain import question_template
+from sft.prompting.question_in_answer import QuestionInAnswer
 from tests.fakes import byte_tokenizer
 
 LABELS = ("joy", "joyful mood", "anger", "<|im_end|>")
 TEXT = "I  love\nit <|im_start|> naïve 😀"
 # Merges across the places where the text meets the label, the label its end, and the question its answer.
 MERGES = [(" ", "j"), (" j", "o"), ("y", "?"), ("?", " "), ("? ", "y"), ("e", "\n"), (":", " ")]
-TEMPLATES = {"the default": None, "the label on a line": "{text}\n{emotion}:", "the label first": "{emotion}|{text}?"}
+TEMPLATES = {
+    "the default": None,
+    "the label on a line": "{text}\n{emotion}:",
+    "the label first": "{emotion}|{text}?",
+    "the label in the answer": "Text: {text}\nLabels: ",
+}
 
 
 def setup(
@@ -30,6 +37,7 @@ def setup(
     template: str | None = None,
     limit: int | None = None,
     merges: Sequence[Any] = MERGES,
+    in_answer: bool = False,
     **more: Any,
 ) -> tuple[Questions, PromptBuilder]:
     tokenizer = byte_tokenizer(chat=chat, merges=merges)
@@ -39,7 +47,9 @@ def setup(
     config = PromptingConfig(
         input_columns=["text", "emotion"], output_column="labels", template=template, instruction="Say.", **more
     )
-    layout = choose_format(tokenizer, encoder, config)
+    layout: PromptFormat = choose_format(tokenizer, encoder, config)
+    if in_answer:
+        layout = QuestionInAnswer(layout, "emotion")
     return questions, PromptBuilder(encoder, layout, config, questions.answers, limit, ("emotion",))
 
 
@@ -52,7 +62,8 @@ def row(text: str = TEXT, number: int = 0) -> Example:
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
 @pytest.mark.parametrize("shown", [0, 2])
 def test_tokens_are_those_of_each_question_on_its_own(shown: int, chat: bool, template: str, merges: Any) -> None:
-    questions, builder = setup(chat=chat, template=TEMPLATES[template], merges=merges)
+    in_answer = "in the answer" in template
+    questions, builder = setup(chat=chat, template=TEMPLATES[template], merges=merges, in_answer=in_answer)
     examples = questions.shown([row(f"other {i}", i) for i in range(1, shown + 1)], seed=1)
     together = builder.questions(questions.of(row()), examples)
     assert len(together.labels) == len(together.given) == 2 * len(LABELS)
@@ -70,6 +81,25 @@ def test_a_prompt_is_shared_up_to_the_label() -> None:
     assert byte_tokenizer().decode(together.prompt) == "Say.\n\nText: a text\nLabels: "
     rests = [byte_tokenizer().decode(ids) for ids in together.labels[:4]]
     assert rests == ["joy? no", "joy? yes", "joyful mood? no", "joyful mood? yes"]
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_in_the_answer_a_label_comes_after_all_that_a_row_has_once(chat: bool) -> None:
+    template = "Text: {text}\nLabels: "
+    questions, builder = setup(merges=[], chat=chat, template=template, in_answer=True)
+    (shown,) = questions.shown([row("seen", 4)], seed=1)
+    together = builder.questions(questions.of(row("asked")), [shown])
+    label, decode = shown.inputs["emotion"], byte_tokenizer(chat=chat).decode
+    if chat:
+        turns = ["system\nSay.", "user\nseen", f"assistant\n{label}: yes", "user\nasked"]
+        before = "".join(f"<|im_start|>{turn}<|im_end|>\n" for turn in turns) + "<|im_start|>assistant\n"
+    else:
+        before = f"Say.\n\nText: seen\nLabels: {label}: yes\n\nText: asked\nLabels: "
+    assert decode(together.prompt) == before
+    assert [decode(ids) for ids in together.labels[2:4]] == ["joyful mood: no", "joyful mood: yes"]
+    trained = builder.training_sequence(questions.about(row("asked"), 1), [shown])
+    assert decode(trained.ids[: trained.n_prompt]) == f"{before}joyful mood:"
+    assert decode(trained.ids[trained.n_prompt :]).startswith(" no<|")
 
 
 def test_what_cuts_the_text_leaves_the_label_whole_and_cuts_alike_for_all_labels() -> None:
