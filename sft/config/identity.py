@@ -14,7 +14,12 @@ _IDENTITY_VERSION = 1
 # Keys that came later, with values that say nothing: those are left out, so that ids are those from before.
 _LATER_KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
     "dataset": {"label_separator": (",",)},
-    "prompting": {"output_columns": (None,), "output_schema": (None,), "label_question": (None,)},
+    "prompting": {
+        "output_columns": (None,),
+        "output_schema": (None,),
+        "label_question": (None,),
+        "candidate_columns": (None,),
+    },
     "inference": {"constrained": (None, True), "thresholds": ("auto",)},
 }
 
@@ -110,9 +115,6 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     """
     seeds = {"seed", "data_seed", "icl_seed", "train_seed"}
     values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", "resources", *seeds})
-    if config.prompting.candidate_columns is None:
-        # What other tasks lack says nothing, so that ids are those from before there were candidates.
-        del values["prompting"]["candidate_columns"]
     adapter, training = config.adapter_spec, config.training
     if trains and adapter is not None and training is not None:
         args = {k: v for k, v in training.trainer_args.items() if k not in PRESENTATION_ARGS}
