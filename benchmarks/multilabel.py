@@ -44,7 +44,7 @@ METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "jaccard", "lrap")
 TEMPLATE = "Text: {text}\nEmotion: {label}?"
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
 TRAINER = {"num_train_epochs": 3, "learning_rate": 1e-3, "per_device_train_batch_size": 16}
-SHOTS, TEST_ROWS, COST_ROWS, TURNS = 32, 500, 100, 5
+SHOTS, COST_ROWS, TURNS = 32, 100, 5
 
 
 def main() -> None:
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=Path("../shared"))
     parser.add_argument("--model", default="base-31m")
     parser.add_argument("--seeds", default="13,14,15")
+    parser.add_argument("--rows", type=int, default=500, help="test rows")
     parser.add_argument("--cost", action="store_true", help="measure the cost of scoring only")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
@@ -79,6 +80,8 @@ def runs_of(arguments: argparse.Namespace, seed: int, results: Path) -> list[dic
         {
             "method": method,
             "seed": seed,
+            "model": arguments.model,
+            "test_rows": arguments.rows,
             **{name: values[name] for name in METRICS if name in values},
             "seconds": dict(seconds),
             **(pool if method == "LoRA" else {}),
@@ -93,7 +96,7 @@ def config(arguments: argparse.Namespace, *, shots: int, seed: int, **changes: A
             "path": str(arguments.assets / "data/go_emotions"),
             "task_type": "multilabel",
             "shots": shots,
-            "max_n_test": TEST_ROWS,
+            "max_n_test": arguments.rows,
         },
         "model": {"name": str(arguments.assets / "models" / arguments.model)},
         "prompting": {"input_columns": ["text"], "output_column": "labels", "format": "plain", "template": TEMPLATE},
@@ -175,10 +178,11 @@ def add(out: Path, found: dict[str, list[dict[str, Any]]]) -> None:
     out.mkdir(exist_ok=True)
     path = out / "multilabel.json"
     report = json.loads(path.read_text()) if path.exists() else {"runs": [], "cost": []}
-    seeds = {run["seed"] for run in found.get("runs", [])}
-    report["runs"] = [run for run in report["runs"] if run["seed"] not in seeds] + found.get("runs", [])
+    new = {(run["model"], run["seed"]) for run in found.get("runs", [])}
+    kept = [run for run in report["runs"] if (run["model"], run["seed"]) not in new]
+    report["runs"] = kept + found.get("runs", [])
     report["cost"] = found.get("cost", report["cost"])
-    report |= {"lora": LORA, "trainer_args": TRAINER, "template": TEMPLATE, "test_rows": TEST_ROWS, "shots": SHOTS}
+    report |= {"lora": LORA, "trainer_args": TRAINER, "template": TEMPLATE, "shots": SHOTS}
     if "runs" in found:
         report |= {"environment": environment(), "commit": commit()}
     path.write_text(json.dumps(report, indent=2) + "\n")
@@ -186,19 +190,20 @@ def add(out: Path, found: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def table(report: dict[str, Any]) -> str:
-    runs = report["runs"]
-    seeds = sorted({run["seed"] for run in runs})
     lines = [
-        f"go_emotions, {report['test_rows']} test rows, {report['shots']} shots per label (rarer labels: all they have)"
-        f", seeds {', '.join(map(str, seeds))}; mean, and standard deviation over seeds where there are several.",
+        f"go_emotions, {report['shots']} shots per label (rarer labels: all they have); mean, and standard deviation "
+        "over seeds where there are several.",
         "",
-        f"| method | {' | '.join(METRICS)} |",
-        f"|---|{'---|' * len(METRICS)}",
+        f"| model | test rows | method | seeds | {' | '.join(METRICS)} |",
+        f"|---|---|---|---|{'---|' * len(METRICS)}",
     ]
-    for method in dict.fromkeys(run["method"] for run in runs):
-        of_method = [run for run in runs if run["method"] == method]
-        cells = [shown([run[name] for run in of_method if name in run]) for name in METRICS]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+    groups: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for run in report["runs"]:
+        groups.setdefault((run["model"], run["test_rows"], run["method"]), []).append(run)
+    for (model, rows, method), runs in groups.items():
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        cells = [shown([run[name] for run in runs if name in run]) for name in METRICS]
+        lines.append(f"| {model} | {rows} | {method} | {seeds} | {' | '.join(cells)} |")
     lines += [
         "",
         "| format | ms per row | as one of the labels | ratio | tokens per row | as one of the labels |",

@@ -69,7 +69,7 @@ def _ranking_precision(outcome: MultilabelOutcome) -> Floats | None:
 
 
 def _row_ranking_precision(log_odds: Floats, referred: Any) -> float:
-    if referred.all() or not referred.any():
+    if not referred.any():
         return 1.0
     not_below = log_odds[None, :] >= log_odds[referred, None]
     return float((not_below[:, referred].sum(axis=1) / not_below.sum(axis=1)).mean())
