@@ -53,9 +53,9 @@ class ConstraintProcessor(LogitsProcessor):  # type: ignore[misc]  # transformer
         self._batch.batch_fill_next_token_bitmask([self._rows[i].matcher for i in live], self._mask, live)
         for number in live:
             self._mask[number] &= self._constraint.bits_for(self._rows[number].last_text)
-        possible = scores.isfinite().any(dim=-1)
         self._apply(scores, self._mask.to(scores.device))
-        self._put_back(scores, [i for i in live if possible[i] and not scores[i].isfinite().any()])
+        nothing_left = (~scores.isfinite().any(dim=-1)).tolist()
+        self._put_back(scores, [number for number in live if nothing_left[number]])
         left = self._limit - (input_ids.shape[1] - self._width) - 1
         if self._endings.grammar.farthest is None or left < self._endings.grammar.farthest:
             for number in live:

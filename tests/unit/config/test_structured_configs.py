@@ -39,6 +39,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"prompting": {"output_schema": {"type": "string", "pattern": "a.c"}}}, "pattern: constrained decoding can't"),
     ({"inference": {"generation_args": {"num_beams": 2}}}, "num_beams: doesn't go with constrained decoding"),
     ({"inference": {"generation_args": {"stop_strings": ["x"]}}}, "stop_strings: doesn't go with constrained"),
+    ({"inference": {"generation_args": {"penalty_alpha": 0.5}}}, "penalty_alpha: doesn't go with constrained"),
+    ({"inference": {"decoder": "continuous"}}, "inference.decoder: doesn't go with constrained decoding"),
     ({"training": {"select": {"grid": {"warmup_steps": [1, 2]}, "metric": "accuracy"}}}, "is for classification"),
     ({"dataset": {"labels": ["x"]}}, "dataset.labels: is for classification"),
 ]
