@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from sft.config.schema import DatasetConfig, ExperimentConfig, InferenceConfig
-from sft.config.structured_checks import NOT_CONSTRAINED
+from sft.config.structured_checks import not_constrainable
 from sft.errors import Problem
 from sft.registry import unknown_name_fix
 
@@ -45,12 +45,7 @@ def check_multilabel(config: ExperimentConfig) -> list[Problem]:
 
 def _check_generated(config: ExperimentConfig) -> list[Problem]:
     """Lists of labels are generated under a grammar."""
-    args = config.inference_or_default.generation_args
-    problems = [
-        Problem(f"inference.generation_args.{name}", f"doesn't go with constrained decoding: {why}", "remove it")
-        for name, why in NOT_CONSTRAINED.items()
-        if args.get(name) not in (None, 1)
-    ]
+    problems = not_constrainable(config)
     if config.prompting.max_output_length is not None:
         what = "would cut lists of labels in training, and what is left names other labels or none"
         fix = "remove it; inference.generation_args.max_new_tokens limits what is generated, which stays a whole list"

@@ -9,7 +9,7 @@ from sft.config.schema import ExperimentConfig
 from sft.errors import Problem
 
 # A constrained row is followed token by token to the end of its value.
-NOT_CONSTRAINED = {
+_NOT_CONSTRAINED = {
     "num_beams": "beams change their places between steps",
     "stop_strings": "an answer ends where its value does",
     "penalty_alpha": "tokens are tried out of turn",
@@ -57,18 +57,23 @@ def _check_columns(config: ExperimentConfig, schema: dict[str, object]) -> list[
 
 
 def _check_constrained(config: ExperimentConfig) -> list[Problem]:
-    inference = config.inference_or_default
-    problems = []
-    if inference.decoder == "continuous":
-        what = "doesn't go with constrained decoding, which is done in static batches"
-        problems.append(Problem("inference.decoder", what, "remove it"))
-    problems += [
-        Problem(f"inference.generation_args.{name}", f"doesn't go with constrained decoding: {why}", "remove it")
-        for name, why in NOT_CONSTRAINED.items()
-        if inference.generation_args.get(name) not in (None, 1)
-    ]
+    problems = not_constrainable(config)
     if importlib.util.find_spec("xgrammar") is None:
         what = "structured answers are constrained by the package 'xgrammar', which is not installed"
         fix = 'pip install "xgrammar==0.2.8", or set inference.constrained to false'
         problems.append(Problem("inference.constrained", what, fix))
     return problems
+
+
+def not_constrainable(config: ExperimentConfig) -> list[Problem]:
+    """Settings of the generation with which texts can't be held to a grammar."""
+    inference = config.inference_or_default
+    problems = []
+    if inference.decoder == "continuous":
+        what = "doesn't go with constrained decoding, which is done in static batches"
+        problems.append(Problem("inference.decoder", what, "remove it"))
+    return problems + [
+        Problem(f"inference.generation_args.{name}", f"doesn't go with constrained decoding: {why}", "remove it")
+        for name, why in _NOT_CONSTRAINED.items()
+        if inference.generation_args.get(name) not in (None, 1)
+    ]
