@@ -14,11 +14,11 @@ quickstart: $(VENV)/.installed ## Install, then run the embedded sweep: offline,
 	HF_HUB_OFFLINE=1 $(BIN)/sft run-experiments etc/quickstart/quickstart.jsonnet --results-path $(QUICKSTART_RESULTS)
 
 test: $(VENV)/.installed-dev ## Install, then run the tests
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 test-quantized: ## Install GPTQModel too (built from source: minutes), then run the tests of quantised weights
 	$(MAKE) VENV=$(QUANTIZED_VENV) $(QUANTIZED_VENV)/.installed-gptq
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(QUANTIZED_VENV)/bin/python -m pytest -n auto $(QUANTIZED_TESTS) $(PYTEST_ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(QUANTIZED_VENV)/bin/python -m pytest -n auto --dist worksteal $(QUANTIZED_TESTS) $(PYTEST_ARGS)
 
 check: lint types layers ## Everything that reads the code without running it
 
