@@ -88,7 +88,7 @@ class FakeModel:
 class FakeAnswerer:
     """Scores are a hash of the seed, the row and the label, in shards of three rows."""
 
-    def __init__(self, prepared: Any, loaded: FakeModel, shards: ShardFolder | None = None) -> None:
+    def __init__(self, prepared: Any, loaded: FakeModel, shards: ShardFolder | None = None, texts: Any = None) -> None:
         self._prepared, self._loaded, self._shards = prepared, loaded, shards
 
     def answer(self, examples: Sequence[Any], *, also: Any = (), shots: Sequence[ScoredInput] | None = None) -> Answers:

@@ -127,11 +127,12 @@ def _check_select(config: ExperimentConfig) -> list[Problem]:
             )
         if any(value in values[:i] for i, value in enumerate(values)):
             problems.append(Problem(f"{key}.{name}", f"names a value twice: {values}", "name each once"))
-    if config.dataset.task_type != "classification" and training.select.metric != "nll":
+    is_chosen = config.dataset.task_type in ("classification", "multiple_choice")
+    if not is_chosen and training.select.metric != "nll":
         problems.append(
             Problem(
                 "training.select.metric",
-                f"{training.select.metric!r} is for classification",
+                f"{training.select.metric!r} is for classification and multiple choice",
                 'use "nll", the negative log-likelihood of the right answers',
             )
         )

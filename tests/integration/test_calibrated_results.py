@@ -300,7 +300,8 @@ def test_runs_without_label_scores_are_left_out_and_told(home: Path, source: Run
     assert len(done.records) == 1
     assert sorted(done.notes) == sorted(
         [
-            f"{generated.folder.name}: its answers are generated, so there are no label scores",
+            f"{generated.folder.name}: it has no scores of labels that exclude each other (generated answers, "
+            "multi-label)",
             f"{failed.name}: the run failed",
         ]
     )
