@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sft.experiments.schedule import Schedule
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
 
 
 def print_results(record: RunRecord) -> None:
-    for name, value in record.results.items():
-        if isinstance(value, (int, float)):
-            print(f"{name}\t{value:.4f}")
+    _print_numbers(record.results)
     for baseline, values in record.baselines.items():
-        print(f"baseline {baseline}: accuracy\t{values['accuracy']:.4f}")
+        _print_numbers(values, f"baseline {baseline}: ")
+
+
+def _print_numbers(values: Mapping[str, Any], whose: str = "") -> None:
+    for name, value in values.items():
+        if isinstance(value, (int, float)):
+            print(f"{whose}{name}\t{value:.4f}")
 
 
 def print_schedule(planned: Schedule) -> None:

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 import sft
 from sft import cli
 from sft.api import load_configs
-from sft.cli.show import print_table
+from sft.cli.show import print_results, print_table
 from sft.errors import SftError
 from sft.reporting.table import report_table
 from tests.conftest import REPOSITORY
@@ -122,6 +122,20 @@ def test_show_prints_every_config_of_a_sweep_by_name(tmp_path: Path) -> None:
     path = write_config(tmp_path / "sweep.json", {"configs": {"a": config_value(), "b": config_value(seed=5)}})
     shown = json.loads(run("config", "show", str(path)).stdout)
     assert {name: value["seed"] for name, value in shown.items()} == {"a": 13, "b": 5}
+
+
+def test_numbers_of_results_and_of_baselines_are_shown_whichever_metrics_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    baselines = {"majority": {"micro_f1": 0.5, "per_label": [], "predictions": [1]}, "random_guess": {"accuracy": 0.25}}
+    print_results(finished(0.75, baselines=baselines))
+    assert capsys.readouterr().out.splitlines() == [
+        "accuracy\t0.7500",
+        "macro_f1\t0.3750",
+        "n\t3.0000",
+        "baseline majority: micro_f1\t0.5000",
+        "baseline random_guess: accuracy\t0.2500",
+    ]
 
 
 def test_square_brackets_in_names_are_shown_rather_than_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
