@@ -29,8 +29,8 @@ def predict(
     """Write the answers for the test rows, or for the rows of a file, and return the TSV's path.
 
     Columns: all of the rows' own, `predictions`, and for scored labels `probability_<label>`; for scored candidates
-    `candidates` and `probabilities`, two JSON lists. An existing folder as
-    `results_path` gets a file named after the run. input_path: rows that need no answers.
+    `candidates` and `probabilities`, two JSON lists. An existing folder as `results_path` gets a file named after the
+    run. input_path: rows that need no answers.
     """
     results_path = Path(results_path)
     make_folder(results_path if results_path.is_dir() else results_path.parent, "--results-path")
@@ -65,7 +65,7 @@ def _check_columns(config: ExperimentConfig, unanswered: Unanswered) -> None:
     """Raises `SftError` where the rows have a column that an answer would be written to."""
     labels = unanswered.prepared.labels
     added = [PREDICTIONS]
-    if config.scores_answers:
+    if config.scores_answers or config.asks_about_labels:
         added += [CANDIDATES, PROBABILITIES] if labels is None else map(_probability, labels.names)
     for column in added:
         if column in unanswered.rows.column_names:

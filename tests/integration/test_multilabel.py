@@ -214,6 +214,13 @@ def test_predictions_use_the_thresholds_that_a_run_would_use(tmp_path: Path) -> 
     assert frame["predictions"].tolist() == [", ".join(item["prediction"]) for item in read_items(run.folder)]
 
 
+def test_a_column_that_predict_would_write_to_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
+    config = multilabel_run(tmp_path, model={"name": "nobody/no-such-model"})
+    write_jsonl(tmp_path / "data/test.jsonl", [{**row, f"probability_{LABELS[0]}": 0.5} for row in TEST])
+    with pytest.raises(SftError, match=f"a column 'probability_{LABELS[0]}' of its own"):
+        predict(config, tmp_path / "out.tsv")
+
+
 def test_arguments_are_selected_by_the_held_out_answers_about_all_labels(tmp_path: Path) -> None:
     select = {"grid": {"learning_rate": [1e-9]}, "folds": 2}
     config = multilabel_run(
