@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -22,6 +24,23 @@ def backbone(loaded: LoadedModel) -> Any:
     if "position_ids" not in inspect.signature(inner[0].forward).parameters:
         raise UnsupportedModelError(f"{type(inner[0]).__name__} takes no position ids")
     return inner[0]
+
+
+@contextlib.contextmanager
+def attending(model: Any, name: str) -> Iterator[None]:
+    """Within it, the transformers model `model` attends by the attention function of this name."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(name)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def refuse_own_masks(module: Any, *masks: Any) -> None:
+    """Raises `UnsupportedModelError` where a layer brings a mask or bias, for which our attention has no place."""
+    if any(mask is not None for mask in masks):
+        raise UnsupportedModelError(f"{type(module).__name__} brings a mask or bias of its own")
 
 
 def refuse_other_layers(loaded: LoadedModel, attended: int) -> None:

@@ -30,8 +30,8 @@ from sft.inference.memory import activation_bytes_per_token, tokens_per_pass
 from sft.inference.packing import Document, PackedBatch, documents_of, pack, pack_chain, single_rows
 from sft.inference.shared_prefixes import ScoringRow, common_length, prefix_groups
 from sft.inference.tolerance import agree
-from sft.inference.tree_attention import KeysAndValues, Pass, UnsupportedAttentionError, tree_pass
-from sft.inference.unsupported import UnsupportedModelError, refuse_virtual_tokens
+from sft.inference.tree_attention import KeysAndValues, Pass, tree_pass
+from sft.inference.unsupported import refuse_virtual_tokens
 from sft.models.load import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -95,14 +95,11 @@ class TreeEngine:
         device = self._loaded.device
         layers = contextlib.nullcontext() if self._layers is None else self._layers.in_use()
         with tree_pass(self._model, current, compiled=self._layers is not None), layers:
-            try:
-                hidden: Tensor = self._backbone(
-                    input_ids=torch.from_numpy(batch.tokens).to(device)[None],
-                    position_ids=current.layout(device).positions[None],
-                    use_cache=False,
-                )[0]
-            except UnsupportedAttentionError as error:
-                raise UnsupportedModelError(str(error)) from error
+            hidden: Tensor = self._backbone(
+                input_ids=torch.from_numpy(batch.tokens).to(device)[None],
+                position_ids=current.layout(device).positions[None],
+                use_cache=False,
+            )[0]
         refuse_other_layers(self._loaded, len(current.layers))
         return hidden[0]
 

@@ -16,23 +16,17 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from sft.inference.backbone import attending, refuse_own_masks
 from sft.inference.generation.slots import ReadingPass, StepPass
 from sft.inference.triton_support import runs_triton
-from sft.inference.unsupported import UnsupportedModelError
 
 NAME = "sft_slots"
 _current: ContextVar[ReadingPass | StepPass | None] = ContextVar("sft_slots_pass", default=None)
 
 
-@contextlib.contextmanager
-def in_slots(model: Any) -> Iterator[None]:
+def in_slots(model: Any) -> contextlib.AbstractContextManager[None]:
     """Within it, the transformers model `model` attends as the pass at hand says."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
+    return attending(model, NAME)
 
 
 @contextlib.contextmanager
@@ -64,8 +58,7 @@ def slot_attention(
     """
     current = _current.get()
     assert current is not None, "sft_slots attention outside of a pass"
-    if attention_mask is not None or position_bias is not None:
-        raise UnsupportedModelError(f"{type(module).__name__} brings a mask or bias of its own")
+    refuse_own_masks(module, attention_mask, position_bias)
     keys, values = current.keys_and_values(module.layer_idx, key, value)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = sliding_window or None

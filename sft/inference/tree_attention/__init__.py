@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from sft.inference.backbone import attending, refuse_own_masks
 from sft.inference.packing import PackedBatch
 from sft.inference.tree_attention.fused import fused_attention
 from sft.inference.tree_attention.layout import Layout
@@ -25,10 +26,6 @@ from sft.inference.triton_support import runs_triton
 
 NAME = "sft_tree"
 KeysAndValues = dict[int, tuple[Tensor, Tensor]]
-
-
-class UnsupportedAttentionError(Exception):
-    """A model attends in a way that a packed batch can't be run through."""
 
 
 @dataclass
@@ -57,13 +54,11 @@ _current: ContextVar[Pass | None] = ContextVar("sft_tree_pass", default=None)
 @contextlib.contextmanager
 def tree_pass(model: Any, current: Pass, *, compiled: bool = False) -> Iterator[None]:
     """Within it, the transformers model `model` attends as `current` says. compiled: whether its layers are."""
-    before = model.config._attn_implementation
     token = _current.set(current)
-    model.set_attn_implementation(_name_outside_of_graphs() if compiled else NAME)
     try:
-        yield
+        with attending(model, _name_outside_of_graphs() if compiled else NAME):
+            yield
     finally:
-        model.set_attn_implementation(before)
         _current.reset(token)
 
 
@@ -95,8 +90,7 @@ def tree_attention(
     """
     current = _current.get()
     assert current is not None, "sft_tree attention outside of a tree pass"
-    if attention_mask is not None or position_bias is not None:
-        raise UnsupportedAttentionError(f"{type(module).__name__} brings a mask or bias of its own")
+    refuse_own_masks(module, attention_mask, position_bias)
     layer = module.layer_idx
     current.layers.add(layer)
     if current.kept is not None:

@@ -29,7 +29,7 @@ def check_forward(model: Any) -> None:
         tried.add(kind)
         try:
             layer(torch.ones(_ROWS, kind[2], dtype=model.dtype, device=tensor.device))
-        except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:  # each kernel raises its own
             raise ModelError(
                 f"the quantised {type(layer).__name__} {name} ({kind[2]} → {kind[3]}) can't compute in "
                 f"{str(model.dtype).removeprefix('torch.')}: {str(error) or type(error).__name__}",
