@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet, TaskData
-from sft.data.outputs import output_registry
+from sft.data.outputs import RowsRead, output_registry
 from sft.data.splits import load_file, load_splits
 from sft.data.text import clean
 from sft.errors import DataError
@@ -40,8 +40,7 @@ def load_task(config: ExperimentConfig) -> TaskData:
         check_columns(splits[name].column_names, columns, f"split {name!r} of {config.dataset.path!r}")
     labels = outputs.labels(config, splits["train"])
     train, test = (
-        outputs.examples(splits[name], _input_texts(splits[name], config.prompting.input_columns), config, labels, name)
-        for name in ("train", "test")
+        outputs.examples(_read(splits[name], config, f"split {name!r}"), labels) for name in ("train", "test")
     )
     if not test:
         raise DataError(f"split 'test' of {config.dataset.path!r} is empty")
@@ -67,12 +66,11 @@ def load_unlabelled(path: str, config: ExperimentConfig, key: str = "--input") -
     key: what gave the path, for error messages.
     """
     rows = load_file(path, key, config.dataset)
-    outputs, columns = output_registry[config.dataset.task_type], config.prompting.input_columns
-    place = f"{key} {path!r}"
-    check_columns(rows.column_names, [*columns, *outputs.further_inputs(config)], place)
-    examples = outputs.unanswered(rows, _input_texts(rows, columns), config, place)
+    outputs, place = output_registry[config.dataset.task_type], f"{key} {path!r}"
+    check_columns(rows.column_names, [*config.prompting.input_columns, *outputs.further_inputs(config)], place)
+    examples = outputs.unanswered(_read(rows, config, place))
     if not examples:
-        raise DataError(f"{key} {path!r} has no rows")
+        raise DataError(f"{place} has no rows")
     return examples, rows
 
 
@@ -82,6 +80,10 @@ def check_columns(present: Sequence[str], needed: Sequence[str], where: str) -> 
             raise DataError(
                 f"{where} has no column {column!r}; it has: {', '.join(present)}", unknown_name_fix(column, present)
             )
+
+
+def _read(rows: Dataset, config: ExperimentConfig, name: str) -> RowsRead:
+    return RowsRead(rows, _input_texts(rows, config.prompting.input_columns), config, name)
 
 
 def _input_texts(rows: Dataset, columns: Sequence[str]) -> list[Mapping[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
@@ -12,6 +12,23 @@ from sft.registry import Registry
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+class RowsRead(NamedTuple):
+    """Rows of a split or a file, with their input texts. name: what error messages call them."""
+
+    rows: Dataset
+    inputs: Sequence[Mapping[str, str]]
+    config: ExperimentConfig
+    name: str
+
+    @property
+    def output_column(self) -> str:
+        return self.config.prompting.output_column
+
+    def place(self, row: int, column: str) -> str:
+        """What error messages call a cell."""
+        return f"{self.name}, column {column!r}, row {row}"
 
 
 class Outputs(ABC):
@@ -29,29 +46,13 @@ class Outputs(ABC):
         """The columns that rows without answers need beside the input columns."""
         return []
 
-    def unanswered(
-        self, rows: Dataset, inputs: Sequence[Mapping[str, str]], config: ExperimentConfig, place: str
-    ) -> list[Example]:
-        """One example for each row, without its answer. place: what error messages call the rows."""
-        return [Example(i, text) for i, text in enumerate(inputs)]
+    def unanswered(self, read: RowsRead) -> list[Example]:
+        """One example for each row, without its answer."""
+        return [Example(i, text) for i, text in enumerate(read.inputs)]
 
     @abstractmethod
-    def examples(
-        self,
-        rows: Dataset,
-        inputs: Sequence[Mapping[str, str]],
-        config: ExperimentConfig,
-        labels: LabelSet | None,
-        split: str,
-    ) -> list[Example]:
-        """One example for each row, whose input texts are given. Raises `DataError`, naming the split, the column and
-        the row.
-        """
+    def examples(self, read: RowsRead, labels: LabelSet | None) -> list[Example]:
+        """One example for each row, with its answer. Raises `DataError`, naming the cell."""
 
 
 output_registry: Registry[Outputs] = Registry("task type")
-
-
-def where(split: str, column: str) -> str:
-    """What error messages call a column."""
-    return f"split {split!r}, column {column!r}"

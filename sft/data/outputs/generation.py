@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
-from sft.data.outputs.base import Outputs, output_registry, where
+from sft.data.outputs.base import Outputs, RowsRead, output_registry
 from sft.data.text import clean
 from sft.errors import DataError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 
 class Generation(Outputs):
-    def examples(
-        self,
-        rows: Dataset,
-        inputs: Sequence[Mapping[str, str]],
-        config: ExperimentConfig,
-        labels: LabelSet | None,
-        split: str,
-    ) -> list[Example]:
-        column = config.prompting.output_column
+    def examples(self, read: RowsRead, labels: LabelSet | None) -> list[Example]:
+        column = read.output_column
         return [
-            Example(i, text, references=_references(output, f"{where(split, column)}, row {i}"))
-            for i, (text, output) in enumerate(zip(inputs, rows[column], strict=True))
+            Example(i, text, references=_references(output, read.place(i, column)))
+            for i, (text, output) in enumerate(zip(read.inputs, read.rows[column], strict=True))
         ]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
 from sft.data.label_lists import LabelLists
 from sft.data.labels import class_names_of, label_name, named_labels
-from sft.data.outputs.base import Outputs, output_registry, where
+from sft.data.outputs.base import Outputs, RowsRead, output_registry
 from sft.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,22 +23,15 @@ class Multilabel(Outputs):
         names, verbalisations = named_labels(config.dataset, class_names_of(train, column), values, column)
         return LabelSet(names, verbalisations, exclusive=False)
 
-    def examples(
-        self,
-        rows: Dataset,
-        inputs: Sequence[Mapping[str, str]],
-        config: ExperimentConfig,
-        labels: LabelSet | None,
-        split: str,
-    ) -> list[Example]:
+    def examples(self, read: RowsRead, labels: LabelSet | None) -> list[Example]:
         assert labels is not None
-        column, separator = config.prompting.output_column, config.dataset.label_separator
-        class_names = class_names_of(rows, column)
+        column, separator = read.output_column, read.config.dataset.label_separator
+        class_names = class_names_of(read.rows, column)
         index = {name: i for i, name in enumerate(labels.names)}
-        lists = LabelLists(labels.verbalisations) if not config.asks_about_labels else None
+        lists = LabelLists(labels.verbalisations) if not read.config.asks_about_labels else None
         examples = []
-        for i, (text, output) in enumerate(zip(inputs, rows[column], strict=True)):
-            place = f"{where(split, column)}, row {i}"
+        for i, (text, output) in enumerate(zip(read.inputs, read.rows[column], strict=True)):
+            place = read.place(i, column)
             values = _values(output, separator)
             if values is None or any(value is None for value in values):
                 raise DataError(f"{place}: a label is missing", "fill it in; a row without labels has an empty list")

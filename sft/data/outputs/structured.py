@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sft.config.output_schema import as_json_schema
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example, LabelSet
 from sft.data.json_values import NotJsonError, OutputSchema, parse_json
-from sft.data.outputs.base import Outputs, output_registry, where
+from sft.data.outputs.base import Outputs, RowsRead, output_registry
 from sft.errors import DataError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 
 def output_schema_of(config: ExperimentConfig) -> OutputSchema:
@@ -28,20 +28,12 @@ class Structured(Outputs):
     def columns(self, config: ExperimentConfig) -> list[str]:
         return config.prompting.output_columns or super().columns(config)
 
-    def examples(
-        self,
-        rows: Dataset,
-        inputs: Sequence[Mapping[str, str]],
-        config: ExperimentConfig,
-        labels: LabelSet | None,
-        split: str,
-    ) -> list[Example]:
-        schema = output_schema_of(config)
-        columns = self.columns(config)
-        place = where(split, ", ".join(columns))
-        found = zip(*(rows[column] for column in columns), strict=True)
+    def examples(self, read: RowsRead, labels: LabelSet | None) -> list[Example]:
+        config = read.config
+        schema, columns = output_schema_of(config), self.columns(config)
+        found = zip(*(read.rows[column] for column in columns), strict=True)
         examples = []
-        for i, (text, values) in enumerate(zip(inputs, found, strict=True)):
+        for i, (text, values) in enumerate(zip(read.inputs, found, strict=True)):
             if config.prompting.output_columns is None:
                 value = _of_column(values[0], schema)
             else:
@@ -50,7 +42,7 @@ class Structured(Outputs):
             if problem is not None:
                 written = schema.canonical(value)[:200]
                 raise DataError(
-                    f"{place}, row {i}: prompting.output_schema doesn't allow {written}: {problem}",
+                    f"{read.place(i, ', '.join(columns))}: prompting.output_schema doesn't allow {written}: {problem}",
                     "mend the row, or the schema",
                 )
             examples.append(Example(i, text, references=(schema.canonical(value),)))
