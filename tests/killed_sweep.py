@@ -98,7 +98,7 @@ class FakeAnswerer:
         scoring = LabelScoring(self._prepared, _FakeScorer(self), None)  # type: ignore[arg-type]
         return scoring.answers(examples, prompts, [], shots or ())  # type: ignore[arg-type]
 
-    def score_shots(self, shots: Sequence[Any]) -> list[ScoredInput]:
+    def label_scores(self, shots: Sequence[Any]) -> list[ScoredInput]:
         from sft.pipeline.support import shot_input
 
         scores = self.scores([str(shot.inputs) for shot in shots], sharded=False)

@@ -94,12 +94,8 @@ class Answerer:
         prompting, labels, never_cut = self._prompts[:3]
         return PromptBuilder(self._encoder, self.format, prompting, labels, min(limits, default=None), never_cut)
 
-    def score_shots(self, shots: Sequence[Example]) -> Sequence[ScoredShot]:
-        """Scores of labelled rows that this model wasn't trained on, after in-context examples of its own pool."""
-        return task_of(self._config).score_shots(self, shots)
-
     def label_scores(self, shots: Sequence[Example]) -> list[ScoredInput]:
-        """Like `score_shots`, of rows with one label."""
+        """Scores of labelled rows that this model wasn't trained on, after in-context examples of its own pool."""
         builder = self.builder(self._config.inference_or_default.max_seq_length)
         shown = self.prepared.held_out_examples()
         prompts = [

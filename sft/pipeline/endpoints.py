@@ -23,7 +23,7 @@ from sft.pipeline.run import Run, bare_model, complete, evaluate_started, start
 from sft.pipeline.select import Selecting, forget_selection, plan_selection, select_values
 from sft.pipeline.session import Session
 from sft.pipeline.shots import plan_shots
-from sft.pipeline.tasks import task_of
+from sft.pipeline.tasks import task_scoring_shots
 from sft.progress import hush_libraries
 from sft.records import write_json
 from sft.training.arguments import trainer_config
@@ -124,7 +124,8 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
     _warn_of_unused_adapter(config, source)
     prepared = prepare(config)
     plan = plan_shots(prepared, source, trains=False)
-    also = [Needs(shots=plan is not None and task_of(config).needs_shots(config))]
+    task = task_scoring_shots(config)
+    also = [Needs(shots=plan is not None and task is not None and task.needs_shots(config))]
     if input_path is None:
         examples = prepared.test
         rows = prepared.data.test_rows.select([example.row for example in examples])

@@ -16,8 +16,8 @@ from sft.pipeline.answer import Answerer
 from sft.pipeline.folds import folds_of_pool, too_few_to_split, trained_without
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.session import Session
-from sft.pipeline.tasks import task_of
-from sft.pipeline.tasks.base import Obstacle, ScoredShot
+from sft.pipeline.tasks import task_scoring_shots
+from sft.pipeline.tasks.base import Obstacle, ScoredShot, ShotScoringTask
 from sft.pipeline.unfinished import Unfinished
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ def plan_shots(prepared: Prepared, source: ModelSource, *, trains: bool) -> Shot
 
     Raises `SftError` where the answers need what can't be had. Nothing is loaded yet.
     """
-    config, task = prepared.config, task_of(prepared.config)
-    if not task.scores_shots(config):
+    config, task = prepared.config, task_scoring_shots(prepared.config)
+    if task is None:
         return None
     obstacle = _obstacle(prepared, source, trains)
     if obstacle is not None:
@@ -68,13 +68,14 @@ def score_in_folds(
 
     One model is in memory at a time. smaller: what the batches of training are divided by.
     """
-    task = task_of(prepared.config)
+    task = task_scoring_shots(prepared.config)
+    assert task is not None
     by_row: dict[int, ScoredShot] = {}
     for number, held_out in enumerate(folds, start=1):
         items = unfinished.fold(number)
         if items is None:
             logger.info("scoring shots: fold %d of %d", number, len(folds))
-            items = [one.as_item() for one in _score_fold(prepared, source, held_out, session, smaller)]
+            items = [one.as_item() for one in _score_fold(prepared, task, source, held_out, session, smaller)]
             unfinished.keep_fold(number, items)
         by_row |= {one.row: one for one in map(task.read_shot, items)}
     return [by_row[shot.row] for shot in prepared.pool]
@@ -104,7 +105,12 @@ def _obstacle(prepared: Prepared, source: ModelSource, trains: bool) -> Obstacle
 
 
 def _score_fold(
-    prepared: Prepared, source: ModelSource, held_out: list[Example], session: Session, smaller: int
+    prepared: Prepared,
+    task: ShotScoringTask,
+    source: ModelSource,
+    held_out: list[Example],
+    session: Session,
+    smaller: int,
 ) -> Sequence[ScoredShot]:
     with trained_without(prepared, source, held_out, session, smaller) as trained:
-        return Answerer(trained.rest, trained.loaded).score_shots(held_out)
+        return task.score_shots(Answerer(trained.rest, trained.loaded), held_out)

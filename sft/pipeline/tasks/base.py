@@ -94,26 +94,6 @@ class Task(ABC):
         """What they say of the answer to the i-th row."""
         return answers.texts[i]
 
-    def scores_shots(self, config: ExperimentConfig) -> bool:
-        """Whether a run scores its shots, if it can."""
-        return False
-
-    def needs_shots(self, config: ExperimentConfig) -> bool:
-        """Whether its answers depend on those scores."""
-        return False
-
-    def do_without_shots(self, prepared: Prepared, obstacle: Obstacle) -> None:
-        """Called where shots are to be scored and can't be. Raises `SftError` where that won't do."""
-        logger.warning("the shots are not scored: %s", obstacle.what)
-
-    def score_shots(self, answerer: Answerer, shots: Sequence[Example]) -> Sequence[ScoredShot]:
-        """Scores of labelled rows that the answerer's model wasn't trained on."""
-        raise NotImplementedError
-
-    def read_shot(self, item: Mapping[str, Any]) -> ScoredShot:
-        """A scored shot from its `as_item`."""
-        raise NotImplementedError
-
     def baselines(self, prepared: Prepared) -> dict[str, dict[str, Any]]:
         """What the same labels give without a language model."""
         return {}
@@ -125,8 +105,38 @@ class Task(ABC):
         return training_sequences(prepared.pool, shown, builder)
 
 
+class ShotScoringTask(Task):
+    """A task whose answers may depend on what models that haven't seen the shots' labels say of the shots."""
+
+    @abstractmethod
+    def scores_shots(self, config: ExperimentConfig) -> bool:
+        """Whether a run scores its shots, if it can."""
+
+    @abstractmethod
+    def needs_shots(self, config: ExperimentConfig) -> bool:
+        """Whether its answers depend on those scores."""
+
+    @abstractmethod
+    def do_without_shots(self, prepared: Prepared, obstacle: Obstacle) -> None:
+        """Called where shots are to be scored and can't be. Raises `SftError` where that won't do."""
+
+    @abstractmethod
+    def score_shots(self, answerer: Answerer, shots: Sequence[Example]) -> Sequence[ScoredShot]:
+        """Scores of labelled rows that the answerer's model wasn't trained on."""
+
+    @abstractmethod
+    def read_shot(self, item: Mapping[str, Any]) -> ScoredShot:
+        """A scored shot from its `as_item`."""
+
+
 task_registry: Registry[Task] = Registry("task type")
 
 
 def task_of(config: ExperimentConfig) -> Task:
     return task_registry[config.dataset.task_type]
+
+
+def task_scoring_shots(config: ExperimentConfig) -> ShotScoringTask | None:
+    """The task of a run that scores its shots, if it can; None for other runs."""
+    task = task_of(config)
+    return task if isinstance(task, ShotScoringTask) and task.scores_shots(config) else None

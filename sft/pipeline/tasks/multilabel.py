@@ -20,7 +20,7 @@ from sft.pipeline.answers import Answers
 from sft.pipeline.label_thresholds import choose_thresholds
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.question_scoring import AskedShot, QuestionScoring, ask_shots, questions_of
-from sft.pipeline.tasks.base import Asked, Obstacle, Prompts, Task, logger, task_registry
+from sft.pipeline.tasks.base import Asked, Obstacle, Prompts, ShotScoringTask, logger, task_registry
 from sft.pipeline.tasks.generation import longest_reference
 from sft.progress import progress
 from sft.prompting.build import PromptBuilder, TrainingSequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sft.pipeline.answer import Answerer
 
 
-class Multilabel(Task):
+class Multilabel(ShotScoringTask):
     def prompts(self, prepared: Prepared) -> Prompts:
         config = prepared.config
         if not config.asks_about_labels:

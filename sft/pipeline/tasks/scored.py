@@ -15,14 +15,14 @@ from sft.pipeline.answers import Answers
 from sft.pipeline.conclude import needs_of, scores_shots
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.support import support_prompts
-from sft.pipeline.tasks.base import Asked, Obstacle, Task, logger
+from sft.pipeline.tasks.base import Asked, Obstacle, ShotScoringTask, logger
 from sft.progress import progress
 
 if TYPE_CHECKING:
     from sft.pipeline.answer import Answerer
 
 
-class ScoredTask(Task):
+class ScoredTask(ShotScoringTask):
     """A task whose answers are chosen by their scores, which calibrations may learn to adjust."""
 
     def scores_shots(self, config: ExperimentConfig) -> bool:
