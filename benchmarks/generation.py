@@ -13,6 +13,7 @@ whatever the model says, in all ways alike. Decoding is greedy. The ways, all in
   that takes longer than the best so far is given up (null where it was, or where memory ran out)
 - `sorted`: the same with prompts sorted by length, as the static decoder has them
 - `generate_batch`: transformers' continuous batching
+- `constrained`: what masks cost; the first 64 prompts in one static batch, 64 steps, with and without a JSON Schema
 
 Seconds are those of the clock on a GPU, and those that the process computed on a CPU (of one thread, with
 OMP_NUM_THREADS=1, where other work shares the machine). On a GPU weights have Qwen2.5's shapes and are drawn at random
@@ -31,6 +32,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import torch
 from machine import commit
 from output_lengths import output_lengths
@@ -40,14 +42,22 @@ from timing import timed as wall_time
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from sft.environment import environment
+from sft.inference.constrained.constraint import json_schema_constraint
+from sft.inference.constrained.vocabulary import Vocabulary
 from sft.inference.generation.choose import choose_decoder
-from sft.inference.generation.decoders import DecoderOptions, Prompt
+from sft.inference.generation.decoders import DecoderOptions, Prompt, decoder_registry
 from sft.inference.generation.settings import Decoding
 from sft.models.load import LoadedModel
 
 SIZES = {"cuda": [512, 256, 128], "cpu": [16, 32, 64]}
 NEVER = -1  # an EOS that no model says
 EXAMPLES = 4
+CONSTRAINED = 64  # rows, and steps
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "date": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["name", "date", "people"],
+}
 Answers = dict[int, list[int]]
 
 
@@ -265,6 +275,47 @@ def measure_chosen(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: An
     return result | hashed(answers)
 
 
+def measure_constrained(loaded: LoadedModel, prompts: Sequence[Prompt], arguments: Any) -> dict[str, Any]:
+    """Seconds of one batch with and without masks, in turns.
+
+    Untrained weights seldom close a text, so nearly all rows are masked in all steps, and closed near the limit.
+    """
+    rows = [prompt._replace(limit=CONSTRAINED) for prompt in prompts[:CONSTRAINED]]
+    end = loaded.tokenizer.eos_token_id
+    constraint = json_schema_constraint(SCHEMA, Vocabulary.of(loaded, end))
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    answers: Answers = {}
+    for turn in range(1 + arguments.repeats):
+        for constrained in (True, False):
+            options = DecoderOptions(len(rows), constraint if constrained else None)
+            decoder = decoder_registry["static"](loaded, decoding(loaded), options)
+            found: Answers = {}
+            took = timed(lambda: decoder(rows, 0, lambda number, ids: found.update({number: ids})))  # noqa: B023
+            if turn:  # the first one warms up
+                seconds[constrained].append(took)
+            answers = found if constrained else answers
+    texts = [ids[: ids.index(end)] if end in ids else ids for ids in answers.values()]
+    free, masked = (statistics.median(seconds[constrained]) for constrained in (False, True))
+    tokens = sum(len(text) + 1 for text in texts)
+    return {
+        "rows": len(rows),
+        "steps": CONSTRAINED,
+        "masked_tokens": tokens,
+        "milliseconds_per_step": 1000 * masked / CONSTRAINED,
+        "milliseconds_per_step_without_masks": 1000 * free / CONSTRAINED,
+        "milliseconds_of_masks_per_token": 1000 * (masked - free) / tokens,
+        "valid": sum(is_valid(loaded.tokenizer.decode(text)) for text in texts),
+    }
+
+
+def is_valid(text: str) -> bool:
+    try:
+        jsonschema.validate(json.loads(text), SCHEMA)
+    except (json.JSONDecodeError, jsonschema.ValidationError):
+        return False
+    return True
+
+
 def profile(work: Callable[[], Any]) -> list[dict[str, Any]]:
     """The kernels that take most of the GPU's time."""
     from torch.profiler import ProfilerActivity
@@ -285,6 +336,7 @@ WAYS = {
     "padded": measure_padded,
     "sorted": measure_sorted,
     "generate_batch": measure_generate_batch,
+    "constrained": measure_constrained,
 }
 
 
@@ -345,6 +397,13 @@ def table(report: dict[str, Any]) -> str:
                 cells = [result["model"], result["job"], name, str(way.get("batch_size", "auto"))]
                 cells += [f"{way['seconds']:.2f}", f"{way['tokens_per_second']:.0f}"]
                 cells += [f"{way.get('chosen_is_faster_by', 1):.2f}", str(way.get("rows_as_chosen", ""))]
+                lines.append("| " + " | ".join(cells) + " |")
+            elif "valid" in way:
+                cells = [result["model"], result["job"], name, str(way["rows"])]
+                cells += [
+                    f"{way['milliseconds_per_step_without_masks']:.1f} → {way['milliseconds_per_step']:.1f} ms a step"
+                ]
+                cells += [f"{way['milliseconds_of_masks_per_token']:.2f} ms a token", "", f"{way['valid']} valid"]
                 lines.append("| " + " | ".join(cells) + " |")
             elif "error" in way:
                 lines.append(f"| {result['model']} | {result['job']} | {name} | | {way['error']} | | | |")

@@ -51,16 +51,36 @@ class ConstraintProcessor(LogitsProcessor):  # type: ignore[misc]  # transformer
             return scores
         self._mask.fill_(-1)
         self._batch.batch_fill_next_token_bitmask([self._rows[i].matcher for i in live], self._mask, live)
-        for number in live:
-            self._mask[number] &= self._constraint.bits_for(self._rows[number].last_text)
+        self._mask[live] &= torch.stack([self._constraint.bits_for(self._rows[number].last_text) for number in live])
         self._apply(scores, self._mask.to(scores.device))
-        nothing_left = (~scores.isfinite().any(dim=-1)).tolist()
+        nothing_left = scores.amax(dim=-1).isneginf().tolist()
         self._put_back(scores, [number for number in live if nothing_left[number]])
         left = self._limit - (input_ids.shape[1] - self._width) - 1
         if self._endings.grammar.farthest is None or left < self._endings.grammar.farthest:
-            for number in live:
-                self._rows[number].leave_room(scores[number], left)
+            self._leave_room(scores, live, left)
         return scores
+
+    def _leave_room(self, scores: Tensor, live: Sequence[int], left: int) -> None:
+        """Keep the tokens after which the texts can come to their ends within `left` tokens.
+
+        All rows in a few operations, and one wait for the device: it takes longer to start one than to compute it.
+        """
+        likeliest = scores[live].topk(min(TRIED, scores.shape[-1]))
+        rows: list[int] = []
+        tokens: list[int] = []
+        alone: list[bool] = []
+        for number, values, candidates in zip(live, likeliest.values.tolist(), likeliest.indices.tolist(), strict=True):
+            possible = [token for value, token in zip(values, candidates, strict=True) if value > -torch.inf]
+            kept = self._rows[number].leaving_room(possible, left)
+            rows += [number] * len(kept)
+            tokens += kept
+            alone += [len(kept) == 1] * len(kept)
+        at = torch.tensor(rows, device=scores.device), torch.tensor(tokens, device=scores.device)
+        kept_scores = scores[at]
+        scores[live] = -torch.inf
+        # Where only what leads to the ending is left, it is possible even if `generation_args` rule it out.
+        ruled_out = torch.tensor(alone, device=scores.device) & ~kept_scores.isfinite()
+        scores[at] = kept_scores.masked_fill(ruled_out, 0.0)
 
     def _put_back(self, scores: Tensor, rows: Sequence[int]) -> None:
         """Where `generation_args` rule out all that the grammar allows, the grammar decides."""
@@ -92,23 +112,16 @@ class _Row:
         self.last_text = self._endings.text(token)
         self._way = self._way[1:] if self._way and self._way[0] == token else None
 
-    def leave_room(self, scores: Tensor, left: int) -> None:
-        """Keep the tokens after which the text can come to its end within `left` tokens. scores: [V]."""
+    def leaving_room(self, candidates: Sequence[int], left: int) -> list[int]:
+        """The candidates after which the text can come to its end within `left` tokens.
+
+        And the token that the shortest ending begins with.
+        """
         for token in self._unread:
             self._position = self._endings.after(self._position, token)
         self._unread.clear()
         way = self._endings.tokens(self._position)
         # Another ending with as few bytes may take more tokens than what is left of the one that was begun.
         self._way = way if self._way is None or len(way) < len(self._way) else self._way
-        likeliest = scores.topk(min(TRIED, len(scores)))
-        kept = [
-            token
-            for score, token in zip(*(values.tolist() for values in likeliest), strict=True)
-            if score > -torch.inf and self._endings.fits(self._position, token, left)
-        ]
-        kept += [token for token in self._way[:1] if token not in kept]
-        others = torch.full_like(scores, -torch.inf)
-        others[kept] = scores[kept]
-        if not others.isfinite().any():
-            others[kept] = 0.0
-        scores.copy_(others)
+        kept = [token for token in candidates if self._endings.fits(self._position, token, left)]
+        return kept + [token for token in self._way[:1] if token not in kept]

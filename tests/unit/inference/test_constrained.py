@@ -219,6 +219,27 @@ def test_where_other_rules_leave_nothing_the_grammar_decides() -> None:
         assert set((chosen > -torch.inf).nonzero()[:, 0].tolist()) == set(allowed)
 
 
+def test_near_the_limit_rows_are_kept_in_room_each_for_itself() -> None:
+    """A batch does what its rows do alone, and what other rules bar stays barred where something else fits."""
+    constraint = json_schema_constraint({"type": "string"}, byte_vocabulary())
+    quote = TOKENIZER('"')["input_ids"][0]
+    texts = [TOKENIZER(text)["input_ids"] for text in ('"k\\n', '"kkk', '"k"')]
+    texts[2].append(TOKENIZER.eos_token_id)
+    generator = torch.Generator().manual_seed(0)
+    batch, alone = constraint.processor(3, 6), [constraint.processor(1, 6) for _ in texts]
+    for step in range(5):
+        ids = torch.tensor([[0] * PROMPT_LENGTH + text[:step] for text in texts])
+        scores = torch.randn(3, byte_vocabulary().size, generator=generator)
+        scores[1, quote] = -torch.inf if step else 0.0
+        each = [processor(ids[i : i + 1], scores[i : i + 1].clone()) for i, processor in enumerate(alone)]
+        together = batch(ids, scores)
+        assert torch.equal(together, torch.cat(each))
+        if step == 4:
+            assert together[1].isfinite().sum() >= 1
+            assert together[1, quote] == -torch.inf
+            assert together[2].isfinite().all()  # it has ended
+
+
 def test_a_grammar_constrains_a_list_of_labels() -> None:
     ebnf = 'root ::= "none" | label (", " label)*\nlabel ::= "joy" | "الغضب" | "joyful"'
     constraint = grammar_constraint(ebnf, byte_vocabulary(), lead=" ")
