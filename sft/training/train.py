@@ -26,6 +26,7 @@ from sft.training.attach import AttachedAdapter, attach
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
 from sft.training.sequences import as_dataset, loss_labels
+from sft.training.trainer import trainer_class
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def train_adapter(
     dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:
-        trainer = _trainer_class(attached)(
+        trainer = trainer_class(attached)(
             model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer
         )
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
@@ -146,27 +147,6 @@ def train_adapter(
         initialization=None if attached.initialized is None else attached.initialized._asdict(),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
-
-
-def _trainer_class(attached: AttachedAdapter) -> Any:
-    """TRL's trainer, with the adapter's penalty in the loss."""
-    from trl import SFTTrainer
-
-    class Trainer(SFTTrainer):  # type: ignore[misc]  # of no type here
-        def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
-            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            penalty = attached.method.penalty(attached.model)
-            if penalty is None:
-                return result
-            # With a number of items, losses of accumulated batches are added up, and the penalty counts once.
-            parts = self.current_gradient_accumulation_steps if num_items_in_batch is not None else 1
-            loss, outputs = result if return_outputs else (result, None)
-            loss = loss + (penalty / parts).to(loss.device)
-            return (loss, outputs) if return_outputs else loss
-
-    return Trainer
 
 
 def _callback(attached: AttachedAdapter) -> Any:
