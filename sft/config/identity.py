@@ -120,7 +120,7 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
         args = {k: v for k, v in training.trainer_args.items() if k not in PRESENTATION_ARGS}
         values["adapter"] = adapter.model_dump(mode="json")
         # What is not selected says nothing, so that ids are those from before there was `select`.
-        unset = {"select"} if training.select is None else set()
+        unset = {"batches", "compile"} | ({"select"} if training.select is None else set())
         values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
     if config.dataset.task_type == "multilabel":

@@ -195,6 +195,16 @@ class TrainingConfig(Section):
         default=0, description="In-context examples in training prompts: per label for classification, else in total."
     )
     trainer_args: JsonDict = Field(default_factory=dict, description="Arguments of TRL's `SFTConfig`.")
+    batches: Literal["auto", "flat", "padded"] = Field(
+        default="auto",
+        description="`flat`: sequences one after the other, without padding; `padded`: TRL's. The loss is the same. "
+        "`auto`: `flat` where a trial on two rows gives what each gives alone.",
+    )
+    compile: bool | Literal["auto"] = Field(
+        default="auto",
+        description="Whether elementwise parts of layers are compiled for training. `auto`: on a GPU, where the "
+        "training is long enough.",
+    )
     select: SelectConfig | None = None
 
 

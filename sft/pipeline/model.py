@@ -52,5 +52,7 @@ def train_on_pool(
     warning = builder.counts.warning(stage)
     if warning:
         logger.warning(warning)
-    summary = train_adapter(loaded, adapter, args, sequences, resume_from=resume_from, saves=saves)
+    summary = train_adapter(
+        loaded, adapter, args, sequences, config=prepared.config.training, resume_from=resume_from, saves=saves
+    )
     return TrainedOnPool(summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()})

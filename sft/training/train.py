@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sft.adapters import method_of
-from sft.config.schema import MethodConfig
+from sft.config.schema import MethodConfig, TrainingConfig
 from sft.errors import DivergedError, TrainingError
 from sft.models.load import LoadedModel, only_our_output
 from sft.progress import shows_progress
@@ -23,6 +23,8 @@ from sft.prompting.labelled import IGNORED, LabelledIds
 from sft.stopping import saves_when_asked
 from sft.training.answer_rows import project_answers_only
 from sft.training.attach import AttachedAdapter, attach
+from sft.training.fast.choose import choose_steps
+from sft.training.fast.flat import FlatCollator
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
 from sft.training.sequences import as_dataset, loss_labels
@@ -40,8 +42,9 @@ _LEAKS_WHEN_PACKED = frozenset(
 class TrainingSummary:
     """What a record says of the training.
 
-    sequences and answer_tokens are those of one epoch; initialization is what an initializer of ours did, if one was
-    named; log is the trainer's own (loss, learning rate, … by step).
+    sequences and answer_tokens are those of one epoch; computation says how steps were computed, and the share of
+    padding among the tokens; initialization is what an initializer of ours did, if one was named; log is the trainer's
+    own (loss, learning rate, … by step).
     """
 
     sequences: int
@@ -53,6 +56,7 @@ class TrainingSummary:
     seconds: float
     trainable_parameters: int
     total_parameters: int
+    computation: dict[str, Any]
     initialization: dict[str, Any] | None
     log: list[dict[str, Any]]
 
@@ -63,13 +67,15 @@ def train_adapter(
     args: Any,
     sequences: Sequence[TrainingSequence],
     *,
+    config: TrainingConfig | None = None,
     resume_from: Path | None = None,
     saves: bool = False,
 ) -> TrainingSummary:
     """Put the adapter on `loaded.model` and train it; `loaded.model` is then the trained model in evaluation mode.
 
-    args: an `SFTConfig`. resume_from: a checkpoint folder of an interrupted training. saves: whether checkpoints are
-    written from which this one could go on, the last one when the process is asked to stop.
+    args: an `SFTConfig`. config: what it was made of, with what is said of steps beside it. resume_from: a checkpoint
+    folder of an interrupted training. saves: whether checkpoints are written from which this one could go on, the last
+    one when the process is asked to stop.
     Raises `TrainingError` where the loss would be over no token, `DivergedError` where it stops being a number.
     """
     from transformers import PrinterCallback, set_seed
@@ -100,15 +106,24 @@ def train_adapter(
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
     with only_our_output():
         check_adapted(loaded.model, adapter.method)
+    config = config or TrainingConfig()
+    with only_our_output():
+        steps = choose_steps(
+            loaded, args, rows, asked=config.trainer_args, batches=config.batches, compiles=config.compile
+        )
     dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:
-        trainer = trainer_class(attached)(
-            model=loaded.model, args=args, train_dataset=dataset, processing_class=loaded.tokenizer
+        trainer = trainer_class(attached, flat=steps.flat)(
+            model=loaded.model,
+            args=args,
+            train_dataset=dataset,
+            processing_class=loaded.tokenizer,
+            data_collator=FlatCollator() if steps.flat else None,
         )
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise TrainingError(f"training.trainer_args: TRL refuses them: {error}") from error
-    if loaded.device.type != "cuda":  # there TRL does it itself, with Triton
+    if not steps.flat and loaded.device.type != "cuda":  # there TRL does it itself, with Triton
         project_answers_only(loaded.base_model)
     trainer.remove_callback(PrinterCallback)  # it prints the log to stdout, which is for results
     answer_tokens = _count_answer_tokens(trainer.train_dataset)
@@ -122,7 +137,8 @@ def train_adapter(
     if resume_from is not None:
         logger.info("training goes on from %s", resume_from.name)
     started = time.perf_counter()
-    with saves_when_asked() if saves and method.can_resume else contextlib.nullcontext():
+    stoppable = saves_when_asked() if saves and method.can_resume else contextlib.nullcontext()
+    with stoppable, steps.in_use(loaded):
         output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
     if not math.isfinite(output.training_loss) or not _trained_weights_are_finite(loaded.model):
@@ -144,6 +160,7 @@ def train_adapter(
         seconds=seconds,
         trainable_parameters=trainable,
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
+        computation={**steps.report, "padding": trainer.padding},
         initialization=None if attached.initialized is None else attached.initialized._asdict(),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch.nn.functional import cross_entropy
+
 from sft.training.attach import AttachedAdapter
+from sft.training.fast.documents import Documents
 
 
-def trainer_class(attached: AttachedAdapter) -> Any:
-    """TRL's trainer, with the adapter's penalty in the loss."""
+def trainer_class(attached: AttachedAdapter, *, flat: bool) -> Any:
+    """TRL's trainer, with the adapter's penalty in the loss. flat: whether batches are those of `FlatCollator`."""
     from trl import SFTTrainer
 
     class Trainer(SFTTrainer):  # type: ignore[misc]  # of no type here
+        _positions = 0
+
+        @property
+        def padding(self) -> float:
+            """The share of padding among the tokens that this process computed."""
+            tokens = self._total_train_tokens / self.accelerator.num_processes
+            return 1.0 - float(tokens) / self._positions if self._positions else 0.0
+
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            self._positions += inputs["input_ids"].numel()
+            if flat:
+                result = self._flat_loss(model, inputs, num_items_in_batch)
+            else:
+                result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             penalty = attached.method.penalty(attached.model)
             if penalty is None:
                 return result
@@ -24,5 +41,46 @@ def trainer_class(attached: AttachedAdapter) -> Any:
             loss, outputs = result if return_outputs else (result, None)
             loss = loss + (penalty / parts).to(loss.device)
             return (loss, outputs) if return_outputs else loss
+
+        def _flat_loss(self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any) -> torch.Tensor:
+            """As TRL's, which waits for the device four times to keep its metrics."""
+            ids, wanted = inputs["input_ids"], inputs["answer_ids"]
+            logits = model(
+                input_ids=ids,
+                position_ids=inputs["position_ids"],
+                documents=Documents.of(inputs["lengths"], ids.device),
+                logits_to_keep=inputs["answer_at"],
+                use_cache=False,
+            ).logits[0]
+            smoothing = self.args.label_smoothing_factor
+            loss = cross_entropy(logits.float(), wanted, reduction="sum", label_smoothing=smoothing)
+            loss = loss / (len(wanted) if num_items_in_batch is None else num_items_in_batch)
+            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+                loss = loss * self.accelerator.num_processes
+            self._keep_metrics(logits.detach().float(), wanted, ids.shape[1])
+            return loss
+
+        @torch.no_grad()
+        def _keep_metrics(self, logits: torch.Tensor, wanted: torch.Tensor, n_tokens: int) -> None:
+            """Those that TRL logs; they are read from the device when they are logged."""
+            log_probs = logits.log_softmax(dim=-1)
+            sums = torch.stack(
+                [
+                    -(log_probs.exp() * log_probs).sum(),
+                    (logits.argmax(dim=-1) == wanted).sum(),
+                    wanted.new_tensor(len(wanted)),
+                ]
+            ).float()
+            if self.accelerator.num_processes > 1:
+                sums = self.accelerator.reduce(sums)
+            self._metrics["train"]["entropy"].append(sums[0] / sums[2])
+            self._metrics["train"]["mean_token_accuracy"].append(sums[1] / sums[2])
+            self._total_train_tokens += n_tokens * self.accelerator.num_processes
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            for values in self._metrics["train"].values():
+                values[:] = [float(value) for value in values]
+            super().log(logs, start_time)
 
     return Trainer
