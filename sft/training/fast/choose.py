@@ -74,6 +74,8 @@ def choose_steps(
     if why_padded is not None and batches == "flat":
         raise TrainingError(f"training.batches is flat, and can't be: {why_padded}", "set training.batches to auto")
     flat = why_padded is None
+    if not flat:
+        logger.info("batches are padded: %s", why_padded)
     why_not_compiled = _why_not_compiled(loaded, args, rows, compiles)
     if why_not_compiled is None:
         with fused(layers):

@@ -78,12 +78,14 @@ def document_attention(
 
 
 def _has_kernel(query: Tensor, value: Tensor) -> bool:
-    """Whether torch's attention over sequences of different lengths serves these tensors."""
+    """Whether torch's attention over sequences of different lengths serves these tensors.
+
+    Tensors without data stand for those of a GPU, whose memory is estimated with them.
+    """
     return (
-        query.is_cuda
-        and query.dtype in (torch.bfloat16, torch.float16)
+        query.dtype in (torch.bfloat16, torch.float16)
         and query.shape[-1] == value.shape[-1] <= _LARGEST_HEAD
-        and torch.cuda.get_device_capability(query.device) >= (8, 0)
+        and (query.is_meta or (query.is_cuda and torch.cuda.get_device_capability(query.device) >= (8, 0)))
     )
 
 

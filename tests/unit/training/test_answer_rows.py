@@ -84,7 +84,7 @@ def test_without_the_fused_head_the_model_is_as_it_was() -> None:
     torch.testing.assert_close(model(**inputs).loss, plain(**inputs).loss, atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"packing": True, "max_length": 64}])
+@pytest.mark.parametrize("arguments", [{"batches": "padded"}, {"packing": True, "max_length": 64}])
 @pytest.mark.parametrize("modules_to_save", [None, ["lm_head"]])
 def test_a_training_projects_the_answers_tokens_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], modules_to_save: list[str] | None

@@ -32,11 +32,15 @@ def train(
     *,
     seed: int = 13,
     lora: dict[str, Any] | None = None,
+    method: str = "lora",
+    batches: str = "auto",
     **trainer_args: Any,
 ) -> TrainingSummary:
     arguments = {"max_steps": 3, "logging_steps": 1, "per_device_train_batch_size": 2, **trainer_args}
-    args = trainer_config(make_config(training={"trainer_args": arguments}, seed=seed), folder, keep_checkpoints=False)
-    return train_adapter(loaded, MethodConfig(method="lora", args=lora or {"r": 4}), args, sequences)
+    config = make_config(training={"trainer_args": arguments, "batches": batches}, seed=seed)
+    args = trainer_config(config, folder, keep_checkpoints=False)
+    adapter = MethodConfig(method=method, args={"r": 4} if lora is None else lora)
+    return train_adapter(loaded, adapter, args, sequences, config=config.training)
 
 
 @torch.no_grad()
