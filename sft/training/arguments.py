@@ -76,13 +76,16 @@ def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoin
     args["output_dir"] = str(output_dir)
     try:
         made = SFTConfig(**args)
-        return made if smaller == 1 else _with_smaller_batches(made, smaller)
+        return made if smaller == 1 else smaller_batches(made, smaller)
     except (TypeError, ValueError, ImportError) as error:
         raise ConfigError("training.trainer_args", [Problem("", f"TRL refuses them: {error}")]) from error
 
 
-def _with_smaller_batches(args: Any, smaller: int) -> Any:
-    """The same number of rows for a step: the batch is divided by its smallest divisor that is large enough."""
+def smaller_batches(args: Any, smaller: int) -> Any:
+    """`args`, with as many rows for a step: the batch is divided by its smallest divisor that is large enough.
+
+    Raises `TrainingError` where there is none.
+    """
     rows = args.per_device_train_batch_size
     divisor = next((d for d in range(smaller, rows + 1) if rows % d == 0), None)
     if divisor is None:

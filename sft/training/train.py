@@ -24,6 +24,7 @@ from sft.stopping import saves_when_asked
 from sft.training.answer_rows import project_answers_only
 from sft.training.attach import AttachedAdapter, attach
 from sft.training.fast.choose import choose_steps
+from sft.training.fast.fit import fit_memory
 from sft.training.fast.flat import FlatCollator
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
@@ -111,6 +112,9 @@ def train_adapter(
         steps = choose_steps(
             loaded, args, rows, asked=config.trainer_args, batches=config.batches, compiles=config.compile
         )
+        fitted = {}
+        if steps.flat:
+            fitted = fit_memory(loaded, args, rows, compiled=steps.compiled, asked=config.trainer_args)
     dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:
@@ -160,7 +164,7 @@ def train_adapter(
         seconds=seconds,
         trainable_parameters=trainable,
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
-        computation={**steps.report, "padding": trainer.padding},
+        computation={**steps.report, **fitted, "padding": trainer.padding},
         initialization=None if attached.initialized is None else attached.initialized._asdict(),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
