@@ -24,7 +24,7 @@ from sft.stopping import saves_when_asked
 from sft.training.answer_rows import project_answers_only
 from sft.training.attach import AttachedAdapter, attach
 from sft.training.fast.choose import choose_steps
-from sft.training.fast.fit import fit_memory
+from sft.training.fast.fit import CHECKPOINTING, fit_memory
 from sft.training.fast.flat import FlatCollator
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
@@ -93,8 +93,11 @@ def train_adapter(
             f"a training with the adapter {adapter.method!r} can't be resumed from a checkpoint",
             "train without --resume",
         )
+    config = config or TrainingConfig()
+    asked = set(config.trainer_args)
     if not method.recomputes:
         _keep_activations(args, adapter.method)
+        asked |= set(CHECKPOINTING)
     adapter = prepare_for_training(loaded, adapter)
     set_seed(args.seed)
     answers_only = args.completion_only_loss is not False
@@ -107,14 +110,9 @@ def train_adapter(
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
     with only_our_output():
         check_adapted(loaded.model, adapter.method)
-    config = config or TrainingConfig()
     with only_our_output():
-        steps = choose_steps(
-            loaded, args, rows, asked=config.trainer_args, batches=config.batches, compiles=config.compile
-        )
-        fitted = {}
-        if steps.flat:
-            fitted = fit_memory(loaded, args, rows, compiled=steps.compiled, asked=config.trainer_args)
+        steps = choose_steps(loaded, args, rows, asked=asked, batches=config.batches, compiles=config.compile)
+        fitted = fit_memory(loaded, args, rows, compiled=steps.compiled, asked=asked) if steps.flat else {}
     dataset = as_dataset(rows)
     args.disable_tqdm = not shows_progress()
     try:
@@ -186,7 +184,7 @@ def _callback(attached: AttachedAdapter) -> Any:
 
 def _keep_activations(args: Any, method: str) -> None:
     """Turn gradient checkpointing off, under both of its names."""
-    names = [name for name in ("gradient_checkpointing", "activation_checkpointing") if getattr(args, name, False)]
+    names = [name for name in CHECKPOINTING if getattr(args, name, False)]
     if names:
         logger.info("%s works without gradient checkpointing only, which is turned off", method)
     for name in names:

@@ -15,7 +15,8 @@ from sft.training.fast.memory import ActivationSize, StepMemory, activation_size
 
 logger = logging.getLogger(__name__)
 
-_CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")
+# The argument's old and new name; libraries have one of them, or both.
+CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")
 _OF_FREE = 0.9  # allocators and kernels take some
 # Smaller micro-batches than this leave a GPU idle; then layers are rather computed twice.
 _ENOUGH_TOKENS = 4096
@@ -38,7 +39,7 @@ def fit_memory(
     """
     if loaded.device.type != "cuda" or args.world_size > 1:
         return {}
-    given = [name for name in _CHECKPOINTING if name in asked]
+    given = [name for name in CHECKPOINTING if name in asked]
     size = activation_size(loaded.model, compiled=compiled)
     fit = fitting(
         loaded.model,
@@ -48,7 +49,7 @@ def fit_memory(
         free=_free_bytes(loaded.device),
         checkpointing=bool(getattr(args, given[0])) if given else None,
     )
-    for name in _CHECKPOINTING:
+    for name in CHECKPOINTING:
         if hasattr(args, name) and not given:
             setattr(args, name, fit.checkpointing)
     if fit.parts > 1:
