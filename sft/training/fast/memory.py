@@ -65,13 +65,13 @@ def activation_size(model: Any, *, compiled: bool) -> ActivationSize:
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     device = base.get_input_embeddings().weight.device
     parameters = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
-    kept: dict[int, Tensor] = {}
+    kept: dict[int, torch.UntypedStorage] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
-        key = tensor.untyped_storage()._cdata
-        if key not in parameters:
-            kept[key] = tensor
-        return tensor
+    def keep(tensor: Tensor) -> None:
+        """The graph is given nothing: one that held what its own nodes put out would never be freed."""
+        storage = tensor.untyped_storage()
+        if storage._cdata not in parameters:
+            kept[storage._cdata] = storage
 
     layers, _ = fusible_layers(model)
     starts = torch.tensor([0, _PROBE], dtype=torch.int32, device=device)
@@ -80,7 +80,7 @@ def activation_size(model: Any, *, compiled: bool) -> ActivationSize:
         stack.enter_context(attending(base, documents.NAME))
         if compiled:
             stack.enter_context(_keeping_inputs_only(base))
-        stack.enter_context(saved_tensors_hooks(keep, lambda tensor: tensor))
+        stack.enter_context(saved_tensors_hooks(keep, lambda nothing: nothing))
         stack.callback(model.train, model.training)
         model.train()
         model(
@@ -90,7 +90,7 @@ def activation_size(model: Any, *, compiled: bool) -> ActivationSize:
             use_cache=False,
             logits_to_keep=1,
         )
-    sizes = [tensor.untyped_storage().nbytes() for tensor in kept.values()]
+    sizes = [storage.nbytes() for storage in kept.values()]
     config = base.config.get_text_config()
     n_layers = int(config.num_hidden_layers)
     inputs = n_layers * int(config.hidden_size) * base.dtype.itemsize

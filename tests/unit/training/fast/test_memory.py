@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import peft
@@ -67,6 +69,15 @@ def test_tensors_without_data_count_alike() -> None:
     assert empty.kept == pytest.approx(real.kept, rel=0.2)
     compiled = activation_size(model, compiled=True)
     assert 0.5 * empty.kept < compiled.kept < empty.kept
+
+
+def test_counting_leaves_nothing_behind() -> None:
+    model = adapted()
+    activation_size(model, compiled=False)
+    references = [weakref.ref(parameter) for parameter in model.parameters()]
+    del model
+    gc.collect()
+    assert not any(reference() is not None for reference in references)
 
 
 def test_the_memory_of_a_step_is_the_sum_of_its_parts() -> None:
