@@ -160,7 +160,7 @@ def fake_training(prepared: Any, loaded: FakeModel, args: Path, **more: Any) -> 
     if seed == 99:
         raise ValueError("this one always fails")
     loaded.seed = seed
-    return TrainedOnPool(TrainingSummary(len(rows), 1, 1, 4, 1.0, 0.5, 0.0, 1, 1, None, []), {"truncation": {}})
+    return TrainedOnPool(TrainingSummary(len(rows), 1, 1, 4, 1.0, 1, 2, 0.5, 0.0, 1, 1, None, []), {"truncation": {}})
 
 
 def fake_save(loaded: FakeModel, folder: Path) -> None:
