@@ -40,6 +40,8 @@ def main() -> None:
         _end(f"error: {error}", USER_ERROR)
     except KeyboardInterrupt:
         _end("interrupted", INTERRUPTED)
+    except distributed.OtherProcessError:
+        sys.exit(FAILED_RUNS)
     except Exception:
         if distributed.fails_first():
             raise
