@@ -41,6 +41,7 @@ from sft.progress import hush_libraries
 from sft.records import ADAPTER_FOLDER, RunRecord, write_items, write_record, write_support
 from sft.training.arguments import trainer_config
 from sft.training.output import claim_output_dir, last_checkpoint, output_dir, save_trained
+from sft.training.sharded import refuse_sharded
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ def start(
         inputs = input_stamps(config)
         source = find_model(config.model, checkpoint)
         if trains:
+            refuse_sharded("run-experiment")
             bare_model(source)
         with log.stage("data"):
             prepared = prepare(config, session.data.get)

@@ -30,6 +30,7 @@ from sft.pipeline.session import Session
 from sft.progress import progress
 from sft.records import write_text
 from sft.training.arguments import WITHOUT_EFFECT, trainer_config
+from sft.training.sharded import refuse_sharded
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def plan_selection(prepared: Prepared, *, trains: bool) -> SelectionPlan | None:
     training = prepared.config.training
     if not trains or training is None or training.select is None:
         return None
+    refuse_sharded("training.select")
     too_few = too_few_to_split(prepared)
     if too_few is not None:
         raise TrainingError(

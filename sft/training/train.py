@@ -30,6 +30,7 @@ from sft.training.fast.flat import FlatCollator
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
 from sft.training.sequences import as_dataset, loss_labels
+from sft.training.sharded import make_whole
 from sft.training.trainer import trainer_class
 
 logger = logging.getLogger(__name__)
@@ -148,6 +149,7 @@ def train_adapter(
     with stoppable, steps.in_use(loaded):
         output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
+    make_whole(trainer.model)
     losses = gathered(output.training_loss)  # each of a process's own rows, where the last steps weren't logged
     loss = sum(losses) / len(losses)
     if not math.isfinite(loss) or not _trained_weights_are_finite(loaded.model):
