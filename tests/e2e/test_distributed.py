@@ -46,8 +46,8 @@ def write_configs(folder: Path, base: Path, batch: int) -> None:
     folder.mkdir()
 
     def write(name: str, steps: int, batches: str, **sections: Any) -> None:
-        args = {"max_steps": steps, "learning_rate": 0.02, "per_device_train_batch_size": batch, "logging_steps": 1}
-        args |= {"output_dir": str(folder / name), "save_steps": 4}
+        args = {"max_steps": steps, "learning_rate": 0.02, "logging_steps": 1, "save_steps": 4}
+        args |= {"output_dir": str(folder / name), "per_device_train_batch_size": batch, **sections.pop("args", {})}
         values = config_value(
             dataset={"path": str(base / "data"), "shots": SHOTS, **sections.pop("dataset", {})},
             model={"name": str(base / "model")},
@@ -61,8 +61,9 @@ def write_configs(folder: Path, base: Path, batch: int) -> None:
     write("folds", 2, "auto", inference={"calibration": {"method": "temperature"}, "folds": 2})
     sampled = {"generation_args": {"max_new_tokens": 4, "do_sample": True}}
     write("generated", 1, "auto", dataset={"task_type": "generation"}, inference=sampled)
-    write("trained", 8, "padded")
-    write("resumed", 8, "padded")
+    halves = {"per_device_train_batch_size": batch // 2, "gradient_accumulation_steps": 2}
+    write("trained", 8, "padded", args=halves)
+    write("resumed", 8, "padded", args=halves)
 
 
 class Made(NamedTuple):
@@ -116,7 +117,7 @@ def test_the_loss_curve_is_that_of_one_process_with_the_same_effective_batch(mad
     assert (one["steps"], one["epochs"]) == (two["steps"], two["epochs"])
 
 
-def test_padded_batches_and_a_resumed_training_give_it_too(made: Made) -> None:
+def test_accumulated_padded_batches_and_a_resumed_training_give_it_too(made: Made) -> None:
     assert_same_curve(made.by_one["trained"], made.by_two[0]["trained"])
     assert_same_curve(made.by_one["trained"], made.by_two[0]["resumed"])
     assert len(made.by_two[0]["trained"]) == 9
