@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from sft import distributed
+from sft import cli, distributed
 from sft.config.load import load_config
 from sft.config.schema import ExperimentConfig
-from sft.pipeline.endpoints import evaluate, run_experiment, train
+from sft.pipeline.endpoints import run_experiment, train
 from sft.pipeline.predict import predict
 
 EXPERIMENTS = ("flat", "folds", "generated")
@@ -35,14 +35,26 @@ def make_runs(folder: Path) -> dict[str, Any]:
     for name in EXPERIMENTS:
         made[name] = asdict(run_experiment(config(name), folder / "results" / name).record)
     made["trained"] = train(config("trained")).summary.log
-    distributed.on_main(lambda: interrupt(folder / "trained", folder / "resumed"))
-    made["resumed"] = train(config("resumed"), resume=True).summary.log
-    checkpoint = str(folder / "trained")
-    made["evaluated"] = asdict(
-        evaluate(config("trained"), folder / "results" / "evaluated", checkpoint=checkpoint).record
-    )
-    predict(config("trained"), folder / "predicted.tsv", checkpoint=checkpoint)
+    predict(config("trained"), folder / "predicted.tsv", checkpoint=str(folder / "trained"))
     return made
+
+
+def evaluation(folder: Path) -> list[str]:
+    """Of the command line, of what `make_runs` has trained."""
+    arguments = [
+        folder / "trained.json",
+        "--checkpoint",
+        folder / "trained",
+        "--results-path",
+        folder / "results/evaluated",
+    ]
+    return ["sft", "evaluate", *map(str, arguments)]
+
+
+def resume(folder: Path) -> list[dict[str, Any]]:
+    """The log of the last training of `make_runs`, had it gone on from its first checkpoint."""
+    distributed.on_main(lambda: interrupt(folder / "trained", folder / "resumed"))
+    return train(load_config(folder / "resumed.json"), resume=True).summary.log
 
 
 def interrupt(whole: Path, folder: Path) -> None:
@@ -97,9 +109,11 @@ def main(folder: Path) -> None:
         "same_tensors": drawn.tolist(),
         "whole": whole_after_sharding(),
         **make_runs(folder),
+        "resumed": resume(folder),
     }
     (folder / f"seen-{distributed.rank()}.json").write_text(json.dumps(seen))
-    distributed.leave()
+    sys.argv = evaluation(folder)
+    cli.main()
 
 
 if __name__ == "__main__":

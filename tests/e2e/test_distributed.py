@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sft.config.load import load_config
+from sft.pipeline.endpoints import evaluate
 from sft.records import read_items, read_support
 from tests.conftest import REPOSITORY
 from tests.fakes import LABELS, config_value, write_config, write_dataset
@@ -67,12 +69,13 @@ def write_configs(folder: Path, base: Path, batch: int) -> None:
 
 
 class Made(NamedTuple):
-    """By one process and by two: the folder, and what each process got of the runs in it."""
+    """By one process and by two: the folder, what each process got of the runs in it, and what the two printed."""
 
     one: Path
     two: Path
     by_one: dict[str, Any]
     by_two: list[dict[str, Any]]
+    printed: str
 
     def run(self, name: str) -> tuple[Path, Path]:
         """The folders of a run."""
@@ -95,9 +98,11 @@ def made(base: Path) -> Made:
     write_configs(one, base, ROWS_OF_STEP)
     write_configs(two, base, ROWS_OF_STEP // 2)
     by_one = make_runs(one)
+    evaluate(load_config(one / "trained.json"), one / "results/evaluated", checkpoint=str(one / "trained"))
     done = torchrun("tests.two_processes", two)
     assert done.returncode == 0, done.stderr
-    return Made(one, two, by_one, [json.loads((two / f"seen-{rank}.json").read_text()) for rank in (0, 1)])
+    by_two = [json.loads((two / f"seen-{rank}.json").read_text()) for rank in (0, 1)]
+    return Made(one, two, by_one, by_two, done.stdout)
 
 
 def assert_same_curve(one: list[dict[str, float]], two: list[dict[str, float]]) -> None:
@@ -153,7 +158,6 @@ def test_predictions_are_those_of_one_process(made: Made) -> None:
 
 def test_every_process_gets_what_the_first_recorded(made: Made) -> None:
     first, second = made.by_two
-    assert first["evaluated"] == second["evaluated"]
     for name in EXPERIMENTS:
         assert first[name] == second[name]
         assert first[name] == json.loads((made.run(name)[1] / "record.json").read_text())
@@ -182,17 +186,17 @@ def test_processes_talk_to_each_other(made: Made) -> None:
     assert first["whole"] is second["whole"] is True
 
 
-def test_the_first_process_alone_prints_and_one_message_ends_all(base: Path) -> None:
-    untrained = config_value(dataset={"path": str(base / "data")}, model={"name": str(base / "model")})
-    arguments = ["sft.cli", "evaluate", write_config(base / "untrained.json", untrained)]
-    done = torchrun(*arguments, "--results-path", base / "printed")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == str(next((base / "printed").glob("*/record.json")))
-    assert [line.split("\t")[0] for line in done.stdout.splitlines()].count("accuracy") == 1
+def test_the_first_process_alone_prints(made: Made) -> None:
+    assert made.printed.splitlines()[-1] == str(made.run("evaluated")[1] / "record.json")
+    assert [line.split("\t")[0] for line in made.printed.splitlines()].count("accuracy") == 1
 
-    failed = torchrun(*arguments, "--results-path", base / "failed", "--import", "tests.fails_in_second")
+
+def test_one_message_ends_all_processes(base: Path) -> None:
+    untrained = config_value(dataset={"path": str(base / "data")}, model={"name": str(base / "model")})
+    config, results = write_config(base / "untrained.json", untrained), base / "failed"
+    failed = torchrun("sft.cli", "evaluate", config, "--results-path", results, "--import", "tests.fails_in_second")
     assert failed.returncode != 0
-    said = [line for line in failed.stderr.splitlines() if "error:" in line and "error_file" not in line]
+    said = [line for line in failed.stderr.splitlines() if "error:" in line]
     assert said == ["error: out of luck in the second process"]
     assert failed.stdout == ""
-    assert not list((base / "failed").glob("*/record.json"))
+    assert not list(results.glob("*/record.json"))
