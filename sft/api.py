@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from sft.config import load
 from sft.config.load import NamedConfig
 from sft.config.schema import ExperimentConfig
+from sft.distributed import refuse_several
 from sft.errors import SftError
 from sft.experiments.launch import LaunchOptions, launcher_registry
 from sft.experiments.live import Live
@@ -98,6 +99,7 @@ def run_experiments(
     again what failed. keep_adapters: keep what is trained, each in its run's folder. launcher: a name of
     `launcher_registry`. isolation, workers: see `LaunchOptions`. live: is told what happens.
     """
+    refuse_several("a sweep", "start it without a launcher: its workers take a GPU each")
     results_path, live = Path(results_path), live or Live()
     planned = plan_experiments(configs, results_path, only=only, force=force, retry_failed=retry_failed)
     launch = launcher_registry[launcher]

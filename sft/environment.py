@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from sft.distributed import world_size
 from sft.plugins import imported_modules
 
 _OURS = "supervised-finetuning"
@@ -25,6 +26,7 @@ def environment() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": world_size(),
         "gpus": gpus,
         "imports": imported_modules(),
     }

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from sft.distributed import is_main
+
 T = TypeVar("T")
 
 _quiet = False
@@ -20,7 +22,7 @@ def set_quiet(quiet: bool) -> None:
 
 
 def shows_progress() -> bool:
-    return not _quiet and sys.stderr.isatty()
+    return not _quiet and is_main() and sys.stderr.isatty()
 
 
 def progress_bar(total: int, description: str) -> tqdm[None]:
@@ -34,10 +36,15 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
 
 def hush_libraries() -> None:
-    """Give transformers and datasets the same rule: their bars are shown where ours are."""
+    """Give transformers and datasets the same rule: their bars are shown where ours are.
+
+    Of several processes, the first tells what transformers warns of.
+    """
     import datasets
     import transformers
 
+    if not is_main():
+        transformers.utils.logging.set_verbosity_error()
     if shows_progress():
         datasets.enable_progress_bars()
         transformers.utils.logging.enable_progress_bar()

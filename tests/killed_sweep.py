@@ -160,7 +160,23 @@ def fake_training(prepared: Any, loaded: FakeModel, args: Path, **more: Any) -> 
     if seed == 99:
         raise ValueError("this one always fails")
     loaded.seed = seed
-    return TrainedOnPool(TrainingSummary(len(rows), 1, 1, 4, 1.0, 0.5, 0.0, 1, 1, None, []), {"truncation": {}})
+    summary = TrainingSummary(
+        sequences=len(rows),
+        tokens=1,
+        answer_tokens=1,
+        steps=4,
+        epochs=1.0,
+        processes=1,
+        effective_batch_size=2,
+        loss=0.5,
+        seconds=0.0,
+        trainable_parameters=1,
+        total_parameters=1,
+        computation={},
+        initialization=None,
+        log=[],
+    )
+    return TrainedOnPool(summary, {"truncation": {}})
 
 
 def fake_save(loaded: FakeModel, folder: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sft import __version__
-from sft.cli.options import INTERRUPTED, USER_ERROR
+from sft.cli.options import FAILED_RUNS, INTERRUPTED, USER_ERROR
+
+FOR_SEVERAL_PROCESSES = ("train", "predict", "evaluate", "run-experiment")
 
 app = typer.Typer(
     name="sft",
@@ -22,24 +28,60 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point of `sft` and of `python -m sft.cli`."""
+    from sft import distributed
     from sft.errors import SftError
     from sft.stopping import install
 
     install()
     try:
-        app()
+        with contextlib.nullcontext() if distributed.is_main() else _silent():
+            app()
     except SftError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        _end(f"error: {error}", USER_ERROR)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _end("interrupted", INTERRUPTED)
+    except distributed.OtherProcessError:
+        sys.exit(FAILED_RUNS)
+    except Exception:
+        if distributed.fails_first():
+            raise
+        sys.exit(FAILED_RUNS)
+    except SystemExit as end:
+        if not end.code:
+            distributed.leave()
+        raise
+
+
+def _end(message: str, code: int) -> None:
+    """Of several processes, the first that fails says why: others mostly fail for the same reason, or by its end."""
+    from sft import distributed
+
+    if distributed.fails_first():
+        print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing is printed to stdout, whoever prints it."""
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _before(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
+    from sft import distributed
+
     if version:
         print(f"sft {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand in FOR_SEVERAL_PROCESSES:
+        distributed.join()
+    elif context.invoked_subcommand is not None:
+        distributed.refuse_several(
+            f"sft {context.invoked_subcommand}",
+            f"start it without torchrun or accelerate launch, which are for {', '.join(FOR_SEVERAL_PROCESSES)}",
+        )

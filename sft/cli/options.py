@@ -47,11 +47,15 @@ def live_view(quiet: bool) -> Live:
 
 
 def set_up_output(quiet: bool) -> None:
-    """Warnings to stderr; `--quiet` silences them and the progress bars."""
+    """Warnings to stderr; `--quiet` silences them and the progress bars. Of several processes, the first speaks."""
     import logging
+    import warnings
 
+    from sft.distributed import is_main
     from sft.logs import configure_logging
     from sft.progress import set_quiet
 
     set_quiet(quiet)
-    configure_logging(logging.ERROR if quiet else logging.WARNING)
+    configure_logging(logging.ERROR if quiet or not is_main() else logging.WARNING)
+    if not is_main():
+        warnings.simplefilter("ignore")

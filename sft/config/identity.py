@@ -61,12 +61,14 @@ def run_id(
     trains: bool,
     checkpoint_fingerprint: str | None = None,
     unlabelled_fingerprint: str | None = None,
+    processes: int = 1,
 ) -> str:
     """12 hexadecimal digits of the hash of what determines a run.
 
     data_fingerprint: of the rows (None where they couldn't be loaded). trains: whether the run trains an adapter (a
     run that doesn't is the same whatever `lora` and `training` say). checkpoint_fingerprint: of the adapter weights
     that are evaluated, where there are any. unlabelled_fingerprint: of the file that the calibration reads, likewise.
+    processes: that train together, each with batches of the size that the config says.
     """
     identity = {
         "config": canonical(config, trains=trains),
@@ -76,6 +78,8 @@ def run_id(
     }
     if unlabelled_fingerprint is not None:
         identity["unlabelled"] = unlabelled_fingerprint
+    if trains and processes > 1:
+        identity["processes"] = processes
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

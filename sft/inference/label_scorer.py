@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sft.common_start import common_start
+from sft.distributed import gathered, on_main, own_part, world_size
 from sft.errors import ModelError, NotANumberError, PromptError
 from sft.inference.batching import BatchSize
 from sft.inference.capability import EngineChoice, choose_engine
 from sft.inference.engines import Engine, EngineOptions, RowsOfScores, engine_registry
 from sft.inference.label_tree import IntArray, LabelTree, label_tree
 from sft.inference.shards import Shards, key_of, parts
-from sft.inference.shared_prefixes import ScoringRow, common_length, scoring_row
+from sft.inference.shared_prefixes import ScoringRow, by_beginning, scoring_row
 from sft.inference.unsupported import UnsupportedModelError
 from sft.label_scores import LabelScores
 from sft.models.load import LoadedModel
@@ -78,7 +78,7 @@ class LabelScorer:
                 rows.append(row)
             places.append(place)
         engine = self._engine(self._choose(rows).engine)
-        scores = (engine(rows) if self._shards is None else _in_shards(engine, rows, self._shards))[places]
+        scores = _divided(engine, rows, self._shards)[places]
         if np.isnan(scores).any():
             raise NotANumberError(
                 "the model gives label scores that are no numbers",
@@ -109,9 +109,26 @@ class LabelScorer:
         if self._given is not None:
             return self._given
         if self._choice is None or longest > self._compared_length:
-            self._choice = choose_engine(self._loaded, rows, self._options)
+            self._choice = on_main(lambda: choose_engine(self._loaded, rows, self._options))
             self._compared_length = longest
         return self._choice
+
+
+def _divided(engine: Engine, rows: Sequence[ScoringRow], shards: Shards | None) -> NDArray[np.float64]:
+    """[rows, labels], as engines give them, of all rows in every process; each has scored a part of them."""
+    if world_size() == 1:
+        return _scored(engine, rows, shards)
+    order, to_read = by_beginning(rows)
+    own = order[own_part(to_read)]
+    scored = _scored(engine, [rows[i] for i in own], shards) if own else RowsOfScores(rows).values[:0]
+    scores = RowsOfScores(rows).values
+    for places, values in gathered((own, scored)):
+        scores[places, : values.shape[1]] = values
+    return scores
+
+
+def _scored(engine: Engine, rows: Sequence[ScoringRow], shards: Shards | None) -> NDArray[np.float64]:
+    return engine(rows) if shards is None else _in_shards(engine, rows, shards)
 
 
 def _in_shards(engine: Engine, rows: Sequence[ScoringRow], shards: Shards) -> NDArray[np.float64]:
@@ -119,10 +136,8 @@ def _in_shards(engine: Engine, rows: Sequence[ScoringRow], shards: Shards) -> ND
 
     Rows that begin alike are mostly in one shard; how they are parted depends on the rows alone.
     """
-    order = sorted(range(len(rows)), key=lambda i: rows[i].key)
+    order, to_read = by_beginning(rows)
     ordered = [rows[i] for i in order]
-    common = [0, *(common_length(a.prompt, b.prompt) for a, b in pairwise(ordered))]
-    to_read = [len(row.prompt) - shared + len(row.tree) for row, shared in zip(ordered, common, strict=True)]
     scores = RowsOfScores(rows).values
     for part in parts(to_read, _TOKENS_IN_SHARD):
         shard = ordered[part]

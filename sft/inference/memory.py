@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 import torch
 
+from sft.distributed import processes_here
 from sft.models.load import LoadedModel
 
 # More tokens than this make a pass no faster per token.
@@ -42,4 +43,4 @@ def free_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + cached)
-    return int(psutil.virtual_memory().available)
+    return int(psutil.virtual_memory().available) // processes_here()

@@ -49,6 +49,22 @@ class PrefixGroup(NamedTuple):
         return self.rows[0].prompt[: self.prefix_length]
 
 
+class InOrder(NamedTuple):
+    """Numbers of rows, those that begin alike beside each other, and how many tokens each adds to the one before."""
+
+    order: list[int]
+    to_read: list[int]
+
+
+def by_beginning(rows: Sequence[ScoringRow]) -> InOrder:
+    """Depends on the rows alone."""
+    order = sorted(range(len(rows)), key=lambda i: rows[i].key)
+    ordered = [rows[i] for i in order]
+    common = [0, *(common_length(a.prompt, b.prompt) for a, b in pairwise(ordered))]
+    sizes = [len(row.prompt) - shared + len(row.tree) for row, shared in zip(ordered, common, strict=False)]
+    return InOrder(order, sizes)
+
+
 def prefix_groups(rows: Sequence[ScoringRow], tokens_per_pass: int) -> Iterator[PrefixGroup]:
     """Sort rows into groups, every row into one; a group comes right before the groups whose prefixes continue its own.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sft.config.schema import ModelConfig
+from sft.distributed import refuse_several
 from sft.errors import MissingPackageError, ModelError, SftError
 from sft.models.quantization import Quantization, find_quantization
 from sft.models.quantized import parameter_count
@@ -161,6 +162,11 @@ def _from_pretrained_args(
 ) -> dict[str, Any]:
     args = {"trust_remote_code": False, **config.model_args}
     parallelize = args.pop("parallelize", False)
+    if parallelize or "device_map" in args:
+        refuse_several(
+            f"model.model_args.{'parallelize' if parallelize else 'device_map'}, which places one model on devices,",
+            "remove it: each process has a device and a model of its own; or start a single process",
+        )
     no_split = args.pop("no_split_module_classes", None)
     if "torch_dtype" in args:
         args.setdefault("dtype", args.pop("torch_dtype"))

@@ -11,8 +11,10 @@ from sft.calibration import Needs
 from sft.config.schema import ExperimentConfig
 from sft.data.example import Example
 from sft.data.load import load_unlabelled
+from sft.distributed import on_main
 from sft.errors import SftError, TrainingError
 from sft.inference.generation.finished_rows import FinishedRows
+from sft.models.load import LoadedModel
 from sft.models.source import ADAPTER_CONFIG, MODEL_CONFIG, ModelSource, find_model
 from sft.pipeline.answer import Answerer
 from sft.pipeline.answers import Answers
@@ -61,8 +63,8 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     prepared = prepare(config)
     selection = plan_selection(prepared, trains=True)
     run_id = prepared.run_id(trains=True, checkpoint_fingerprint=source.fingerprint())
-    claim_output_dir(folder, run_id, config.model_dump(mode="json"), overwrite=overwrite)
-    checkpoint = last_checkpoint(folder) if resume else None
+    on_main(lambda: claim_output_dir(folder, run_id, config.model_dump(mode="json"), overwrite=overwrite))
+    checkpoint = on_main(lambda: last_checkpoint(folder)) if resume else None
     if resume and checkpoint is None:
         logger.warning("--resume: there is no checkpoint in %s; training starts from the beginning", folder)
     session = Session()
@@ -71,11 +73,15 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     session.models.drop()
     loaded = load(config, source)
     summary = train_on_pool(selected.prepared, loaded, args, resume_from=checkpoint, saves=True).summary
-    save_trained(loaded, folder)
-    if selected.report:
-        write_json(folder / "selection.json", selected.report["selection"])
-        forget_selection(folder)
+    on_main(lambda: _save(loaded, folder, selected.report))
     return Trained(folder, run_id, summary, selected.report.get("selection", {}).get("chosen", {}))
+
+
+def _save(loaded: LoadedModel, folder: Path, report: Mapping[str, Any]) -> None:
+    save_trained(loaded, folder)
+    if report:
+        write_json(folder / "selection.json", report["selection"])
+        forget_selection(folder)
 
 
 def evaluate(config: ExperimentConfig, results_path: str | Path, *, checkpoint: str | None = None) -> Run:

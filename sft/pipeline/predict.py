@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import ExperimentConfig
+from sft.distributed import on_main, own_file
 from sft.errors import SftError
 from sft.inference.generation.finished_rows import FinishedRows
 from sft.pipeline.endpoints import Unanswered, answer_rows, rows_to_predict
@@ -49,7 +50,7 @@ def predict(
         added[PROBABILITIES] = [
             row[: len(texts)].tolist() for row, texts in zip(answers.probabilities, offered, strict=True)
         ]
-    write_text(path, to_tsv(unanswered.rows.to_pandas().assign(**added)))
+    on_main(lambda: write_text(path, to_tsv(unanswered.rows.to_pandas().assign(**added))))
     finished.remove()
     return path
 
@@ -58,7 +59,7 @@ def _unfinished(path: Path, unanswered: Unanswered) -> Path:
     """A file beside the TSV for texts that are generated before an interruption; of this run, of these weights."""
     fingerprint = unanswered.source.fingerprint()
     run_id = unanswered.prepared.run_id(trains=False, checkpoint_fingerprint=fingerprint)
-    return path.with_name(f".{path.name}.{run_id}.unfinished.jsonl")
+    return own_file(path.with_name(f".{path.name}.{run_id}.unfinished.jsonl"))
 
 
 def _check_columns(config: ExperimentConfig, unanswered: Unanswered) -> None:

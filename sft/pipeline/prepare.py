@@ -14,6 +14,7 @@ from sft.data.example import Example, LabelSet, TaskData
 from sft.data.load import fingerprint, load_task, load_unlabelled
 from sft.data.random_words import random_word_inputs
 from sft.data.sampling import InContextExamples, Purpose, label_pool, select_test
+from sft.distributed import world_size
 from sft.pipeline.canonical import canonical_config
 from sft.pipeline.conclude import make_calibration, needs_of
 
@@ -52,6 +53,7 @@ class Prepared:
             trains=trains,
             checkpoint_fingerprint=checkpoint_fingerprint,
             unlabelled_fingerprint=None if self.unlabelled is None else self.unlabelled.fingerprint,
+            processes=world_size(),
         )
 
     def check_calibration(self, n_rows: int) -> None:

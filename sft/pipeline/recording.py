@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sft.distributed import is_main, on_main
 from sft.errors import SftError
 from sft.records import LOG_FILE
 
@@ -57,9 +58,12 @@ class RunLog:
 
 @contextlib.contextmanager
 def recording(log: RunLog, folder: Path | None = None) -> Iterator[None]:
-    """Collect warnings of `sft` into `log`, and all its messages into the folder's `run.log` where one is given."""
+    """Collect warnings of `sft` into `log`, and all its messages into the folder's `run.log` where one is given.
+
+    Of several processes, the first writes that file.
+    """
     handlers: list[logging.Handler] = [_WarningCollector(log.warnings)]
-    if folder is not None:
+    if folder is not None and is_main():
         file = logging.FileHandler(folder / LOG_FILE, mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(file)
@@ -76,6 +80,11 @@ def recording(log: RunLog, folder: Path | None = None) -> Iterator[None]:
 
 def make_folder(path: Path, what: str) -> Path:
     """Create a folder, or say why not, before anything expensive is done."""
+    on_main(lambda: _make_folder(path, what))
+    return path
+
+
+def _make_folder(path: Path, what: str) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
@@ -85,7 +94,6 @@ def make_folder(path: Path, what: str) -> Path:
         raise SftError(
             f"{what}: can't write into {str(path)!r}: {error.strerror or error}", "name another folder"
         ) from error
-    return path
 
 
 def now() -> str:

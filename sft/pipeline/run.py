@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sft.calibration import Needs
 from sft.config.files import Stamps, input_stamps
 from sft.config.schema import ExperimentConfig
+from sft.distributed import on_main, world_size
 from sft.environment import environment
 from sft.errors import ModelError
 from sft.evaluation.metrics import compute_metrics
@@ -22,6 +23,7 @@ from sft.models.load import LoadedModel
 from sft.models.source import ModelSource, find_model
 from sft.peak_memory import PeakMemory
 from sft.pipeline.answer import Answerer
+from sft.pipeline.answers import Answers
 from sft.pipeline.canonical import plan_id
 from sft.pipeline.items import items_of
 from sft.pipeline.model import train_on_pool
@@ -39,6 +41,7 @@ from sft.progress import hush_libraries
 from sft.records import ADAPTER_FOLDER, RunRecord, write_items, write_record, write_support
 from sft.training.arguments import trainer_config
 from sft.training.output import claim_output_dir, last_checkpoint, output_dir, save_trained
+from sft.training.sharded import refuse_sharded
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +110,7 @@ def start(
         inputs = input_stamps(config)
         source = find_model(config.model, checkpoint)
         if trains:
+            refuse_sharded("run-experiment")
             bare_model(source)
         with log.stage("data"):
             prepared = prepare(config, session.data.get)
@@ -116,7 +120,8 @@ def start(
     fingerprint = source.fingerprint()
     run_id = prepared.run_id(trains=trains, checkpoint_fingerprint=fingerprint)
     folder = make_folder(results_path / f"{slug(config)}-{run_id}", "--results-path")
-    planned = plan_id(config) if checkpoint is None and trains == config.has_shots else None
+    by_config = checkpoint is None and trains == config.has_shots and not (trains and world_size() > 1)
+    planned = plan_id(config) if by_config else None
     return Started(prepared, source, fingerprint, shots, selection, run_id, folder, log, name, inputs, planned, session)
 
 
@@ -178,16 +183,17 @@ def _train(started: Started, loaded: LoadedModel, unfinished: Unfinished, option
     config, log = started.prepared.config, started.log
     asked = output_dir(config)
     if asked is not None:
-        claim_output_dir(asked, started.run_id, config.model_dump(mode="json"), overwrite=False)
+        values = config.model_dump(mode="json")
+        on_main(lambda: claim_output_dir(asked, started.run_id, values, overwrite=False))
     folder = asked or unfinished.training
     args = trainer_config(config, folder, keep_checkpoints=asked is not None, smaller=options.smaller)
-    checkpoint = last_checkpoint(folder) if unfinished.training_was_begun() else None
+    checkpoint = on_main(lambda: last_checkpoint(folder)) if unfinished.training_was_begun() else None
     with log.stage("training"), log.overheard() as warnings:
         trained = train_on_pool(started.prepared, loaded, args, resume_from=checkpoint, saves=True)
     report = {**dataclasses.asdict(trained.summary), **trained.prompts}
     with log.stage("saving"):
         if asked is not None:
-            save_trained(loaded, asked)
+            on_main(lambda: save_trained(loaded, asked))
         unfinished.keep_trained(loaded, report, warnings, {"training": log.timings["training"]})
     return report
 
@@ -225,10 +231,10 @@ def _evaluate(
 ) -> Run:
     """Answer, compute the metrics, and write items and, last, the record.
 
-    shots: their scores, where other models had to give them.
+    shots: their scores, where other models had to give them. Of several processes, all answer, and the first does the
+    rest.
     """
     prepared, log = started.prepared, started.log
-    config = prepared.config
     also = [ALWAYS_STORED, Needs(shots=started.shots is not None), *options.also]
     with log.stage("inference"), FinishedRows(unfinished.texts) as texts:
         answerer = Answerer(prepared, loaded, ShardFolder(unfinished.answers), texts)
@@ -237,6 +243,22 @@ def _evaluate(
     if started.shots is not None:
         plan = started.shots._replace(warnings=[*started.shots.warnings, *of_folds])
         answers.report["scored_shots"] = plan.report(prepared)
+    record = on_main(lambda: _conclude(started, loaded, unfinished, options, answers, training, of_folds))
+    return Run(record, started.folder)
+
+
+def _conclude(
+    started: Started,
+    loaded: LoadedModel,
+    unfinished: Unfinished,
+    options: RunOptions,
+    answers: Answers,
+    training: dict[str, Any] | None,
+    of_folds: list[str],
+) -> RunRecord:
+    """What follows the answers. of_folds: warnings that only trainings on folds gave."""
+    prepared, log = started.prepared, started.log
+    config = prepared.config
     with log.stage("evaluation"):
         task, evaluation = task_of(config), config.evaluation
         results = compute_metrics(task.outcome(prepared, answers), evaluation.metrics, evaluation.metric_args)
@@ -276,4 +298,4 @@ def _evaluate(
     options.before_record()
     write_record(record, started.folder)
     unfinished.remove()
-    return Run(record, started.folder)
+    return record

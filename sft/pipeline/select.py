@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from sft.config.schema import SelectConfig
 from sft.data.example import Example
+from sft.distributed import is_main, on_main
 from sft.errors import ConfigError, DivergedError, NotANumberError, Problem, TrainingError
 from sft.models.source import ModelSource
 from sft.pipeline.folds import folds_of_pool, too_few_to_split, trained_without
@@ -29,6 +30,7 @@ from sft.pipeline.session import Session
 from sft.progress import progress
 from sft.records import write_text
 from sft.training.arguments import WITHOUT_EFFECT, trainer_config
+from sft.training.sharded import refuse_sharded
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ def plan_selection(prepared: Prepared, *, trains: bool) -> SelectionPlan | None:
     training = prepared.config.training
     if not trains or training is None or training.select is None:
         return None
+    refuse_sharded("training.select")
     too_few = too_few_to_split(prepared)
     if too_few is not None:
         raise TrainingError(
@@ -132,7 +135,7 @@ def _cross_validate(
 ) -> list[FoldResult]:
     """Once a point diverged on a fold, it isn't tried on the others: it can't be chosen."""
     file, run_id = selecting.folder / _FILE, selecting.run_id
-    results = _read(file, run_id)
+    results = on_main(lambda: _read(file, run_id))
     done = {_key(one.values, one.fold) for one in results}
     diverged = [one.values for one in results if one.score is None]
     pairs = [(values, number) for values in plan.points for number in range(len(plan.folds))]
@@ -142,7 +145,8 @@ def _cross_validate(
         point = replace(prepared, config=with_values(prepared.config, values))
         result = _try(point, source, plan, values, number, selecting)
         results.append(result)
-        _write(file, run_id, results)
+        if is_main():
+            _write(file, run_id, results)
         if result.score is None:
             diverged.append(values)
         outcome = "diverged" if result.score is None else f"{plan.spec.metric} {result.score:.4f}"

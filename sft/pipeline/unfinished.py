@@ -9,7 +9,8 @@
     unfinished/answers/         scores of test rows, one file for each shard
     unfinished/texts.jsonl      generated texts of test rows, added one by one as they end
 
-Everything else is there whole or not at all, by rename.
+Everything else is there whole or not at all, by rename. Of several processes, the first reads and writes, and tells the
+others; but each keeps the scores and texts that it made (texts in texts-1.jsonl and so on), until the record is there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sft.config.files import Stamps
+from sft.distributed import on_main, own_file
 from sft.environment import environment
 from sft.models.load import LoadedModel
 from sft.records import UNFINISHED, write_json
@@ -41,10 +43,7 @@ class Unfinished:
 
     def __init__(self, run_folder: Path, inputs: Stamps) -> None:
         self.folder = run_folder / UNFINISHED
-        made_with = {"environment": environment(), "inputs": inputs}
-        if self._read("made_with.json") != made_with:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            write_json(self.folder / "made_with.json", made_with)
+        on_main(lambda: self._make({"environment": environment(), "inputs": inputs}))
 
     @property
     def training(self) -> Path:
@@ -58,8 +57,8 @@ class Unfinished:
 
     @property
     def texts(self) -> Path:
-        """For the generated texts."""
-        return self.folder / "texts.jsonl"
+        """For the texts that this process generates."""
+        return own_file(self.folder / "texts.jsonl")
 
     @property
     def selection(self) -> Path:
@@ -68,15 +67,11 @@ class Unfinished:
 
     def training_was_begun(self) -> bool:
         """Whether an earlier attempt began to train; it is begun from now on."""
-        path = self.folder / "begun.json"
-        if path.exists():
-            return True
-        write_json(path, {})
-        return False
+        return on_main(self._begin_training)
 
     def trained(self) -> TrainedBefore | None:
         """What an earlier attempt has trained to the end."""
-        value = self._read("trained.json")
+        value = on_main(lambda: self._read("trained.json"))
         if value is None:
             return None
         return TrainedBefore(value["report"], value["warnings"], value["seconds"], self.folder / "trained")
@@ -85,27 +80,43 @@ class Unfinished:
         self, loaded: LoadedModel, report: Mapping[str, Any], warnings: list[str], seconds: Mapping[str, float]
     ) -> None:
         """Keep what was trained: the weights first, then that they are there."""
-        save_weights(loaded, self.folder / "trained")
         values = {"report": dict(report), "warnings": warnings, "seconds": dict(seconds)}
-        write_json(self.folder / "trained.json", values)
-        shutil.rmtree(self.training, ignore_errors=True)
+
+        def keep() -> None:
+            save_weights(loaded, self.folder / "trained")
+            write_json(self.folder / "trained.json", values)
+            shutil.rmtree(self.training, ignore_errors=True)
+
+        on_main(keep)
 
     def publish(self, folder: Path, loaded: LoadedModel) -> None:
-        """Move what was trained to its place, with the tokenizer beside it."""
+        """Move what was trained to its place, with the tokenizer beside it. For the first process."""
         loaded.tokenizer.save_pretrained(str(self.folder / "trained"))
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder / "trained", folder)
 
     def fold(self, number: int) -> list[dict[str, Any]] | None:
-        value = self._read(f"folds/{number}.json")
+        value = on_main(lambda: self._read(f"folds/{number}.json"))
         return None if value is None else list(value["inputs"])
 
     def keep_fold(self, number: int, inputs: Sequence[Mapping[str, Any]]) -> None:
-        write_json(self.folder / f"folds/{number}.json", {"inputs": inputs})
+        on_main(lambda: write_json(self.folder / f"folds/{number}.json", {"inputs": inputs}))
 
     def remove(self) -> None:
-        """The run is complete."""
+        """The run is complete. For the first process."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make(self, made_with: dict[str, Any]) -> None:
+        if self._read("made_with.json") != made_with:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            write_json(self.folder / "made_with.json", made_with)
+
+    def _begin_training(self) -> bool:
+        path = self.folder / "begun.json"
+        if path.exists():
+            return True
+        write_json(path, {})
+        return False
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name

@@ -75,6 +75,8 @@ def group_runs(
     for record in records:
         member = _member(record, judged.get(record.folder_name))
         identity = configuration_id(member.config, trains=member.trains) + (record.model.get("adapter") or "")
+        if (processes := _processes(record)) is not None:
+            identity += f" {processes}"
         members.setdefault(identity, []).append(member)
     absent: dict[str, list[ExperimentConfig]] = {}
     for run in missing:
@@ -135,10 +137,17 @@ def _group(members: list[Member], test_set: str | None) -> Group:
 
 def _settings(config: ExperimentConfig, trains: bool, record: RunRecord | None) -> dict[str, Any]:
     settings = {**settings_of(config, trained=trains), "checkpoint": record.model.get("adapter") if record else None}
+    settings["processes"] = _processes(record) if record else None
     calibration = record.inference.get("calibration") if record else None
     if calibration and calibration.get("transductive"):
         settings["calibration"] = f"{settings['calibration']} (transductive)"
     return settings
+
+
+def _processes(record: RunRecord) -> int | None:
+    """How many trained together, each with batches of the size that the config says; None for one or no training."""
+    processes = (record.training or {}).get("processes", 1)
+    return None if processes == 1 else int(processes)
 
 
 def _test_sets(members: Sequence[Member]) -> dict[int, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sft.stopping import asked_to_stop
+from sft.distributed import gathered
+from sft.stopping import ask_to_stop, asked_to_stop
 
 # Few-shot trainings mostly end before: then none is written.
 _SECONDS_BETWEEN = 120.0
@@ -25,9 +26,13 @@ def saving_callback() -> Any:
             self.last = time.monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if asked_to_stop():
+            is_due = time.monotonic() - self.last > _SECONDS_BETWEEN
+            wishes = gathered((is_due, asked_to_stop()))  # all processes save and stop after the same step
+            if any(stop for _, stop in wishes):
+                if not asked_to_stop():
+                    ask_to_stop()
                 control.should_training_stop = True
-            if asked_to_stop() or time.monotonic() - self.last > _SECONDS_BETWEEN:
+            if any(due or stop for due, stop in wishes):
                 control.should_save = True
 
     return Saving()

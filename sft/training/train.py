@@ -15,6 +15,7 @@ import torch
 
 from sft.adapters import method_of
 from sft.config.schema import MethodConfig, TrainingConfig
+from sft.distributed import gathered, same_tensors, world_size
 from sft.errors import DivergedError, TrainingError
 from sft.models.load import LoadedModel, only_our_output
 from sft.progress import shows_progress
@@ -29,6 +30,7 @@ from sft.training.fast.flat import FlatCollator
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
 from sft.training.sequences import as_dataset, loss_labels
+from sft.training.sharded import make_whole
 from sft.training.trainer import trainer_class
 
 logger = logging.getLogger(__name__)
@@ -43,9 +45,10 @@ _LEAKS_WHEN_PACKED = frozenset(
 class TrainingSummary:
     """What a record says of the training.
 
-    sequences and answer_tokens are those of one epoch; computation says how steps were computed, and the share of
-    padding among the tokens; initialization is what an initializer of ours did, if one was named; log is the trainer's
-    own (loss, learning rate, … by step).
+    sequences and answer_tokens are those of one epoch; effective_batch_size is the sequences of a step, of all
+    processes together; computation says how steps were computed, and the share of padding among the tokens;
+    initialization is what an initializer of ours did, if one was named; log is the trainer's own (loss, learning rate,
+    … by step).
     """
 
     sequences: int
@@ -53,6 +56,8 @@ class TrainingSummary:
     answer_tokens: int
     steps: int
     epochs: float
+    processes: int
+    effective_batch_size: int
     loss: float
     seconds: float
     trainable_parameters: int
@@ -105,6 +110,7 @@ def train_adapter(
     with only_our_output():
         attached = attach(loaded.model, adapter, rows=rows, seed=args.seed)
     loaded.model = attached.model
+    same_tensors([p for p in loaded.model.parameters() if p.requires_grad])
     trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     if trainable == 0:
         raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
@@ -143,9 +149,12 @@ def train_adapter(
     with stoppable, steps.in_use(loaded):
         output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
-    if not math.isfinite(output.training_loss) or not _trained_weights_are_finite(loaded.model):
+    make_whole(trainer.model)
+    losses = gathered(output.training_loss)  # each of a process's own rows, where the last steps weren't logged
+    loss = sum(losses) / len(losses)
+    if not math.isfinite(loss) or not _trained_weights_are_finite(loaded.model):
         raise DivergedError(
-            f"training diverged: the loss is {output.training_loss}, and weights may be no numbers",
+            f"training diverged: the loss is {loss}, and weights may be no numbers",
             "lower training.trainer_args.learning_rate",
         )
     loaded.model = _as_if_loaded(trainer)
@@ -158,7 +167,9 @@ def train_adapter(
         answer_tokens=answer_tokens,
         steps=trainer.state.global_step,
         epochs=float(trainer.state.epoch or 0.0),
-        loss=output.training_loss,
+        processes=world_size(),
+        effective_batch_size=_rows_of_step(args),
+        loss=loss,
         seconds=seconds,
         trainable_parameters=trainable,
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
@@ -221,6 +232,10 @@ def _check_packing(args: Any, loaded: LoadedModel) -> None:
             "don't restart",
             "remove packing and padding_free from training.trainer_args",
         )
+
+
+def _rows_of_step(args: Any) -> int:
+    return int(args.per_device_train_batch_size * args.gradient_accumulation_steps * world_size())
 
 
 def _count_answer_tokens(dataset: Any) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from sft.training.attach import AttachedAdapter
+from sft.training.even_epochs import EvenSampler, can_be_filled, filled, fillers
 from sft.training.fast.documents import Documents
 
 
@@ -24,6 +25,21 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool) -> Any:
             """The share of padding among the tokens that this process computed."""
             tokens = self._total_train_tokens / self.accelerator.num_processes
             return 1.0 - float(tokens) / self._positions if self._positions else 0.0
+
+        def get_train_dataloader(self) -> Any:
+            rows = self.train_dataset
+            missing = fillers(len(rows), self._train_batch_size, self.accelerator.num_processes)
+            if missing == 0 or not can_be_filled(rows):
+                return super().get_train_dataloader()
+            seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+            order = EvenSampler(self._get_train_sampler(rows), missing, seed)
+            return self._get_dataloader(
+                dataset=filled(rows, missing),
+                description="Training",
+                batch_size=self._train_batch_size,
+                sampler_fn=lambda _: order,
+                is_training=True,
+            )
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

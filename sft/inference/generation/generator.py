@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from sft.distributed import gathered, on_main, rank, world_size
 from sft.errors import SftError
 from sft.inference.batching import BatchSize
 from sft.inference.generation.answer_text import AnswerText
@@ -65,22 +66,27 @@ class Generator:
         """
         limit = self._decoding.max_new_tokens
         keys = [key_of(seed, limit, row, *ids) for row, ids in enumerate(prompts)]
-        texts = [None if finished is None else finished.get(key) for key in keys]
-        waiting = [Prompt(row, ids, limit) for row, ids in enumerate(prompts) if texts[row] is None]
+        known = {} if finished is None else {row: finished.get(key) for row, key in enumerate(keys)}
+        texts = _of_all({row: text for row, text in known.items() if text is not None})
+        waiting = [Prompt(row, ids, limit) for row, ids in enumerate(prompts) if row not in texts]
+        made: dict[int, str] = {}
 
         def done(row: int, ids: list[int]) -> None:
-            texts[row] = text = self._text(ids)
+            made[row] = text = self._text(ids)
             if finished is not None:
                 finished.put(keys[row], text)
 
         if waiting:
             try:
                 self._choice = self._chosen(waiting, constraint)
-                self._choice.decoder(waiting, seed, done)
+                # Every so many-th row: those beside each other may be alike in length.
+                if own := waiting[rank() :: world_size()]:
+                    self._choice.decoder(own, seed, done)
             except (TypeError, ValueError) as error:  # some values are checked where they are used
                 raise refused(error) from error
-        assert all(text is not None for text in texts), "a decoder left rows out"
-        return [text or "" for text in texts]
+        texts |= _of_all(made)
+        assert len(texts) == len(prompts), "a decoder left rows out"
+        return [texts[row] for row in range(len(prompts))]
 
     def report(self) -> dict[str, Any]:
         """Which decoder generated the last rows, and why; nothing where all were there."""
@@ -89,9 +95,18 @@ class Generator:
     def _chosen(self, prompts: Sequence[Prompt], constraint: Constraint | None) -> DecoderChoice:
         options = DecoderOptions(self._batch_size, constraint)
         if self._wanted == "auto":
-            return choose_decoder(self._loaded, self._decoding, options, prompts)
+            choice = choose_decoder(self._loaded, self._decoding, options, prompts)
+            name = on_main(lambda: choice.name)  # rounding may tell another process otherwise
+            return choice if choice.name == name else self._named(name, options, "the first process uses it")
         try:
-            decoder = decoder_registry[self._wanted](self._loaded, self._decoding, options)
+            return self._named(self._wanted, options, "the config says so")
         except UnsupportedModelError as error:
             raise SftError(f"inference.decoder {self._wanted!r} can't be used: {error}", "use 'auto'") from error
-        return DecoderChoice(self._wanted, decoder, "the config says so")
+
+    def _named(self, name: str, options: DecoderOptions, why: str) -> DecoderChoice:
+        return DecoderChoice(name, decoder_registry[name](self._loaded, self._decoding, options), why)
+
+
+def _of_all(texts: dict[int, str]) -> dict[int, str]:
+    """Those of every process, by the numbers of their rows."""
+    return {row: text for found in gathered(texts) for row, text in found.items()}

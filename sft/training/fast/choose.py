@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 
+from sft.distributed import gathered
 from sft.errors import TrainingError
 from sft.inference.backbone import attending
 from sft.models.load import LoadedModel
@@ -71,6 +72,7 @@ def choose_steps(
     if why_padded is None:
         with fused(layers):
             why_padded = flat_differs(loaded, rows)
+    why_padded = _said_by_any(why_padded)
     if why_padded is not None and batches == "flat":
         raise TrainingError(f"training.batches is flat, and can't be: {why_padded}", "set training.batches to auto")
     flat = why_padded is None
@@ -82,6 +84,7 @@ def choose_steps(
             why_not_compiled = compiled_differs(loaded, rows)
         if why_not_compiled is not None and compiles is True:
             raise TrainingError(f"training.compile is true, and fails: {why_not_compiled}", "set it to false")
+    why_not_compiled = _said_by_any(why_not_compiled)
     report = {
         "batches": "flat" if flat else "padded",
         "adapter": "fused" if layers else "peft",
@@ -94,6 +97,11 @@ def choose_steps(
         },
     }
     return StepChoice(flat, layers, why_not_compiled is None, report)
+
+
+def _said_by_any(reason: str | None) -> str | None:
+    """What keeps one of several processes from computing in a way keeps all."""
+    return next((one for one in gathered(reason) if one is not None), None)
 
 
 def _fusible(loaded: LoadedModel, args: Any, asked: Collection[str]) -> tuple[list[Any], str | None]:

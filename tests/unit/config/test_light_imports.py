@@ -37,6 +37,7 @@ def test_loading_a_config_with_all_its_checks_imports_nothing_heavy(tmp_path: Pa
 LIGHT = [
     "sft", "sft.records", "sft.experiments.plan", "sft.reporting.table", "sft.reporting.markdown", "sft.calibration",
     "sft.pipeline.recalibrate", "sft.api", "sft.experiments.curve", "sft.curve",
+    "sft.distributed",
 ]  # fmt: skip
 
 

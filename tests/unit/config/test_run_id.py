@@ -33,6 +33,14 @@ def test_a_run_id_is_short_and_stable() -> None:
     assert id_of() == id_of()
 
 
+def test_trainings_by_several_processes_are_other_runs_and_evaluations_are_not() -> None:
+    config = make_config()
+    ids = {(n, t): run_id(config, "rows", trains=t, processes=n) for n in (1, 2, 4) for t in (True, False)}
+    assert len({ids[n, True] for n in (1, 2, 4)}) == 3
+    assert len({ids[n, False] for n in (1, 2, 4)}) == 1
+    assert ids[1, True] == run_id(config, "rows", trains=True)
+
+
 # Pairs of configs that describe one run.
 SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "defaults written out": ({}, {"dataset": {"deduplicate": True}, "inference": {"method": "logits"}}),

@@ -26,6 +26,19 @@ def summary(mean: float, sd: float | None) -> Summary:
     return Summary(mean, sd, 3, mean, mean, mean)
 
 
+def test_trainings_by_several_processes_are_a_configuration_of_their_own() -> None:
+    one = [finished(0.5, seed=seed, training={"loss": 0.5, "processes": 1}) for seed in (1, 2)]
+    two = [finished(1.0, seed=seed, training={"loss": 0.5, "processes": 2}) for seed in (1, 2)]
+    untrained = finished(0.25, config=shots(0))
+    table = report_table([*one, *two, untrained, finished(0.75, seed=3)])  # the last, of an older version, says nothing
+    assert [(row.metrics["accuracy"].mean, row.metrics["accuracy"].n) for row in table.configurations] == [
+        (0.25, 1),
+        (pytest.approx(1.75 / 3), 3),
+        (1.0, 2),
+    ]
+    assert [row.get("processes") for row in cells(table)] == ["–", "–", "2"]
+
+
 def test_a_configuration_is_the_mean_and_standard_deviation_over_its_seeds() -> None:
     table = report_table([finished(0.5, seed=1), finished(0.75, seed=2), finished(1.0, seed=3)])
     (row,) = table.configurations
