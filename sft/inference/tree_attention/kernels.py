@@ -93,9 +93,19 @@ def _cuda_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor 
 
 
 def math_attend(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, causal: bool, softcap: float | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    mask: Tensor | None,
+    causal: bool,
+    softcap: float | None,
+    dropout: float = 0.0,
 ) -> Attended:
-    """By the definition, in float32, some queries at a time. Both results have gradients."""
+    """By the definition, in float32, some queries at a time. Both results have gradients.
+
+    dropout: the probability with which a query's weight of a key is put to 0, as in training.
+    """
     n_query, n_key = q.shape[2], k.shape[2]
     groups = q.shape[1] // k.shape[1]
     keys, values = repeated(k, groups).float().transpose(-1, -2), repeated(v, groups).float()
@@ -111,7 +121,8 @@ def math_attend(
         if mask is not None:
             scores.masked_fill_(~mask[:, :, start : start + step], float("-inf"))
         sums.append(torch.logsumexp(scores, dim=-1))
-        outputs.append((scores.softmax(dim=-1) @ values).to(v.dtype))
+        weights = torch.nn.functional.dropout(scores.softmax(dim=-1), dropout)
+        outputs.append((weights @ values).to(v.dtype))
     return Attended(torch.cat(outputs, dim=2), torch.cat(sums, dim=2))
 
 

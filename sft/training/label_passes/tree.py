@@ -87,6 +87,7 @@ class TreePass:
         attention_mask: Tensor | None = None,
         *,
         scaling: float | None = None,
+        dropout: float = 0.0,
         sliding_window: int | None = None,
         softcap: float | None = None,
         s_aux: Tensor | None = None,
@@ -107,6 +108,7 @@ class TreePass:
             window=sliding_window or None,
             softcap=softcap,
             sinks=s_aux,
+            dropout=dropout,
         )
         return output[None].contiguous(), None
 

@@ -126,6 +126,25 @@ def test_recomputed_activations_give_the_same_gradients(architecture: str) -> No
         assert_close(gradients(loaded, weighted(tree(loaded.model, rows))), wanted)
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "gemma2"])
+def test_attention_is_dropped_out_in_training_alone(architecture: str) -> None:
+    loaded = tiny_loaded(architecture)
+    for module in loaded.model.modules():
+        for name in ("attention_dropout", "attn_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.5)
+            elif isinstance(getattr(module, name, None), torch.nn.Dropout):
+                getattr(module, name).p = 0.5
+    rows, tree = rows_of(), TreePass(loaded)
+    with tree.in_use(), torch.no_grad():
+        evaluated = [tree(loaded.model, rows) for _ in range(2)]
+        loaded.model.train()
+        trained = [tree(loaded.model, rows) for _ in range(2)]
+    assert torch.equal(*evaluated)
+    assert not torch.allclose(trained[0], trained[1], atol=1e-2)
+    assert not torch.allclose(trained[0], evaluated[0], atol=1e-2)
+
+
 @pytest.mark.parametrize("end", [None, END])
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_sums_are_the_scores_of_inference(architecture: str, end: int | None) -> None:
