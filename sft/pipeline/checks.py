@@ -95,6 +95,9 @@ def check_objective(config: ExperimentConfig) -> list[Problem]:
         what = f"{spec.method!r} compares the labels of a classification, and dataset.task_type is "
         fix = f'use "{NEXT_TOKEN}"'
         problems.append(Problem(_OBJECTIVE, f"{what}{config.dataset.task_type!r}", fix))
+    if config.training.batches == "flat":
+        what = f"is about sequences of answers, and the objective {spec.method!r} reads labels in batches of its own"
+        problems.append(Problem("training.batches", what, "remove it"))
     problems += [
         Problem(
             f"training.trainer_args.{name}",

@@ -102,17 +102,18 @@ def math_attend(
     softcap: float | None,
     dropout: float = 0.0,
 ) -> Attended:
-    """By the definition, in float32, some queries at a time. Both results have gradients.
+    """By the definition, in float32 or more, some queries at a time. Both results have gradients.
 
     dropout: the probability with which a query's weight of a key is put to 0, as in training.
     """
     n_query, n_key = q.shape[2], k.shape[2]
     groups = q.shape[1] // k.shape[1]
-    keys, values = repeated(k, groups).float().transpose(-1, -2), repeated(v, groups).float()
+    precision = torch.promote_types(q.dtype, torch.float32)
+    keys, values = repeated(k, groups).to(precision).transpose(-1, -2), repeated(v, groups).to(precision)
     step = max(1, _MATH_SCORES // (q.shape[0] * q.shape[1] * n_key))
     outputs, sums = [], []
     for start in range(0, n_query, step):
-        scores = (q[:, :, start : start + step].float() @ keys) * scale
+        scores = (q[:, :, start : start + step].to(precision) @ keys) * scale
         if softcap is not None:
             scores = softcap * torch.tanh(scores / softcap)
         if causal:

@@ -36,9 +36,9 @@ class LabelPass(Protocol):
 
 
 def chosen_log_probs(logits: Tensor, rows: IntArray, tokens: IntArray) -> Tensor:
-    """log-softmax(logits)[rows, tokens], float32 [E], with gradients. logits: [R, V]."""
+    """log-softmax(logits)[rows, tokens], [E], with gradients; in float32, or float64 as the logits [R, V]."""
     row, token = (torch.from_numpy(values).to(logits.device) for values in (rows, tokens))
-    logits = logits.float()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return logits[row, token] - logits.logsumexp(dim=-1)[row]
 
 

@@ -22,6 +22,8 @@ from tests.label_scoring import LABELS, brute_force, prompts_of
 from tests.tiny_models import SCORED_ARCHITECTURES, random_ids, tiny_loaded, tiny_model
 
 END = 3
+# Of the largest number in the gradient of a tensor. (In float32, two ways to batch the plain pass differ as much.)
+ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-6}
 # Rows that share nothing, that share a stem, that are the same, and one that goes on where another ends.
 PROMPTS = prompts_of((5, 14, 9, 30), prefix=20, stem=18)
 PROMPTS += [PROMPTS[1], LabelPrompt([*PROMPTS[0].prompt, 5, 6], LABELS), LabelPrompt(random_ids([4], 9)[0], LABELS)]
@@ -34,7 +36,9 @@ def rows_of(prompts: Sequence[LabelPrompt] = PROMPTS, end: int | None = END) -> 
 def naive(model: Any, rows: Sequence[ScoringRow]) -> torch.Tensor:
     """By the definition: one sequence per label without padding, plain autograd, nothing of the package."""
     n_labels = len(rows[0].tree.labels)
-    result = torch.zeros(len(rows), n_labels, max(len(label) for row in rows for label in row.tree.labels))
+    result = torch.zeros(
+        len(rows), n_labels, max(len(label) for row in rows for label in row.tree.labels), dtype=model.dtype
+    )
     cells = []
     for i, row in enumerate(rows):
         for j, label in enumerate(row.tree.labels):
@@ -79,19 +83,25 @@ def assert_close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
     assert len(found) > 4
     largest = max(float(gradient.abs().max()) for gradient in wanted.values())
     for name, gradient in wanted.items():
-        if name.endswith("k_proj.bias"):  # what is added to all keys changes no attention: rounding alone
-            assert float(gradient.abs().max()) < 1e-5 * largest
-            continue
-        scale = max(float(gradient.abs().max()), largest / 100)
-        torch.testing.assert_close(found[name], gradient, atol=3e-6 * scale, rtol=1e-6, msg=name)
+        scale = float(gradient.abs().max())
+        if scale < 1e-6 * largest:  # rounding alone: where there are no rotations, a bias of all keys changes nothing
+            assert float(found[name].abs().max()) < 1e-6 * largest
+        else:
+            atol = ROUNDING[gradient.dtype] * scale
+            torch.testing.assert_close(found[name], gradient, atol=atol, rtol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("make", [TreePass, PlainPass])
+# transformers' own attention over padded rows gives no numbers in float64 for Gemma 2.
+@pytest.mark.parametrize(
+    ("make", "dtype"), [(TreePass, torch.float64), (TreePass, torch.float32), (PlainPass, torch.float32)], ids=str
+)
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "gpt2"])
-def test_values_and_gradients_are_those_of_a_sequence_per_label(architecture: str, tied: bool, make: Any) -> None:
+def test_values_and_gradients_are_those_of_a_sequence_per_label(
+    architecture: str, tied: bool, make: Any, dtype: torch.dtype
+) -> None:
     loaded = with_lora(architecture, tied=tied)
-    loaded.model.train()
+    loaded.model.to(dtype).train()
     rows = rows_of()
     expected = naive(loaded.model, rows)
     wanted = gradients(loaded, weighted(expected))
@@ -99,13 +109,16 @@ def test_values_and_gradients_are_those_of_a_sequence_per_label(architecture: st
     with label_pass.in_use():
         found = label_pass(loaded.model, rows)
         gradient = gradients(loaded, weighted(found))
-    torch.testing.assert_close(found, expected.detach(), atol=1e-5, rtol=1e-6)
+    atol = 1e-6 * float(expected.detach().abs().max())
+    torch.testing.assert_close(found, expected.detach(), atol=atol, rtol=1e-6)
     assert_close(gradient, wanted)
 
 
 @pytest.mark.parametrize("architecture", ["gpt_oss", "gemma3", "mistral", "opt"])
 def test_sinks_windows_and_learned_positions_have_their_gradients_too(architecture: str) -> None:
     loaded = tiny_loaded(architecture)
+    if architecture != "gpt_oss":  # whose experts take no float64
+        loaded.model.double()
     rows = rows_of()
     wanted = gradients(loaded, weighted(naive(loaded.model, rows)))
     tree = TreePass(loaded)

@@ -190,6 +190,11 @@ REFUSED: list[tuple[Any, str, dict[str, Any], str, str]] = [
 ]  # fmt: skip
 
 
+def test_flat_batches_of_sequences_are_refused() -> None:
+    (problem,) = check_registered_names(make_config(training={"objective": "tfew", "batches": "flat"}))
+    assert problem.key == "training.batches"
+
+
 @pytest.mark.parametrize(("objective", "task_type", "arguments", "key", "text"), REFUSED, ids=str)
 def test_what_makes_no_sense_is_refused_naming_the_key(
     objective: Any, task_type: str, arguments: dict[str, Any], key: str, text: str
