@@ -113,6 +113,14 @@ def test_a_step_is_the_same_however_its_rows_are_batched(
         torch.testing.assert_close(result[name], weight, atol=1e-5, rtol=1e-4)
 
 
+def test_rows_are_counted_for_a_model_whose_own_loss_takes_no_count(tmp_path: Path) -> None:
+    loaded = tiny_loaded()
+    loaded.model.accepts_loss_kwargs = False
+    expected = mean_cross_entropy(loaded.model, EOT)
+    arguments = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3}
+    assert train(loaded, tmp_path, training(), **arguments).loss == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("method", ["label_cross_entropy", "tfew"])
 def test_training_learns_the_labels_and_leaves_attention_as_it_was(method: str, tmp_path: Path) -> None:
     loaded = tiny_loaded()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,6 +140,21 @@ def test_one_label_alone_has_nothing_unlikely() -> None:
         scored.log_probs[:, :1], scored.scored[:, :1], scored.token_counts[:, :1], torch.tensor([0, 0]), TEXTS[:1], None
     )
     assert unlikelihood_losses(alone).tolist() == [0.0, 0.0]
+
+
+def test_the_objective_of_the_documentation_is_one(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (repository / "docs/objectives.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    monkeypatch.setattr(objective_registry, "_entries", dict(objective_registry))
+    names = {"Objective": Objective, "LabelTokens": LabelTokens, "Tensor": torch.Tensor}
+    exec(code, {**names, "objective_registry": objective_registry})
+    assert check_registered_names(with_objective({"method": "margin", "args": {"by": 2.0}})) == []
+    scored = tokens()
+    expected = [
+        max(0.0, 2.0 + max(score for label, score in enumerate(row) if label != right) - row[right])
+        for row, right in zip(scored.scores.tolist(), RIGHT, strict=True)
+    ]
+    np.testing.assert_allclose(objective_registry["margin"](by=2.0).losses(scored).numpy(), expected, rtol=1e-6)
 
 
 def with_objective(objective: Any, task_type: str = "classification", **trainer_args: Any) -> ExperimentConfig:
