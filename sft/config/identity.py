@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from sft.config.schema import ExperimentConfig
+from sft.config.schema import NEXT_TOKEN, ExperimentConfig, MethodConfig
 
 # To be raised when runs with the same config stop having the same results: they are different runs then.
 _IDENTITY_VERSION = 1
@@ -123,8 +123,9 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     if trains and adapter is not None and training is not None:
         args = {k: v for k, v in training.trainer_args.items() if k not in PRESENTATION_ARGS}
         values["adapter"] = adapter.model_dump(mode="json")
-        # What is not selected says nothing, so that ids are those from before there was `select`.
+        # What is not selected, and the objective of old, say nothing: ids are those from before there was a choice.
         unset = {"batches", "compile"} | ({"select"} if training.select is None else set())
+        unset |= {"objective"} if training.objective == MethodConfig(method=NEXT_TOKEN) else set()
         values["training"] = {**training.model_dump(mode="json", exclude=unset), "trainer_args": args}
     values["inference"] = config.inference_or_default.model_dump(mode="json", exclude=set(_NO_RESULT_DEPENDS_ON))
     if config.dataset.task_type == "multilabel":

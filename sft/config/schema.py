@@ -41,6 +41,14 @@ class MethodConfig(Section):
     args: JsonDict = Field(default_factory=dict, description="Arguments of the method.")
 
 
+def _method_of_name(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
+NEXT_TOKEN = "next_token"
+"""The objective of trainings that name none."""
+
+
 class DatasetConfig(Section):
     """Which rows a run learns from and is judged on."""
 
@@ -193,6 +201,11 @@ class TrainingConfig(Section):
 
     icl_examples: Annotated[int, Field(ge=0)] = Field(
         default=0, description="In-context examples in training prompts: per label for classification, else in total."
+    )
+    objective: Annotated[MethodConfig, BeforeValidator(_method_of_name)] = Field(
+        default=MethodConfig(method=NEXT_TOKEN),
+        description="What is minimised (docs/objectives.md): `next_token`, or for classification "
+        "`label_cross_entropy` or `tfew`. A name, or {method: name, args: …}.",
     )
     trainer_args: JsonDict = Field(default_factory=dict, description="Arguments of TRL's `SFTConfig`.")
     batches: Literal["auto", "flat", "padded"] = Field(

@@ -14,11 +14,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sft.inference.engines import EngineOptions, engine_registry
 from sft.inference.label_tree import LabelTree, label_tree
 from sft.inference.shared_prefixes import MIN_SHARED, ScoringRow, common_length
-from sft.inference.tolerance import is_16_bit, tolerance
+from sft.inference.tolerance import compare, is_16_bit
 from sft.inference.unsupported import UnsupportedModelError
 from sft.models.load import LoadedModel
 
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 PLAIN = "naive"
 PREFERENCE = ("tree", "cache", "cache_stepwise", PLAIN)
 _TRIAL_LABELS = 3
-# Where the plain engine differs from itself by more than the tolerance, so much of that is allowed too.
-_TIMES_NOISE = 3.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class EngineChoice:
 def choose_engine(loaded: LoadedModel, rows: Sequence[ScoringRow], options: EngineOptions) -> EngineChoice:
     """Try the engines in order of preference on two prompts of `rows`."""
     options = replace(options, compile=False)
-    trial = _trial_rows(rows)
+    trial = trial_rows(rows)
     if sum(len(row.tree.labels) for row in rows) <= sum(len(row.tree.labels) for row in trial):
         return EngineChoice(PLAIN, "there is too little to score for a comparison to pay")
     plain = _PlainScores(loaded, trial, options)
@@ -65,21 +64,16 @@ def choose_engine(loaded: LoadedModel, rows: Sequence[ScoringRow], options: Engi
 
 
 class _PlainScores:
-    """What the plain engine says of the trial, and how much of it is rounding."""
+    """What the plain engine says of the trial."""
 
     def __init__(self, loaded: LoadedModel, trial: Sequence[ScoringRow], options: EngineOptions) -> None:
         self._loaded, self._trial = loaded, trial
         self.scores = engine_registry[PLAIN](loaded, options)(trial)
-        self.tolerance = tolerance(self.scores, loaded.model.dtype)
 
     @cached_property
-    def noise(self) -> float:
-        """How far the plain engine is from itself, in tolerances, when every sequence is a batch of its own.
-
-        Much where activations are quantised, or where rounding sends a token to another expert.
-        """
-        alone = engine_registry[PLAIN](self._loaded, EngineOptions(batch_size=1))(self._trial)
-        return float((np.abs(alone - self.scores) / self.tolerance).max())
+    def alone(self) -> NDArray[np.float64]:
+        """The same when every sequence is a batch of its own."""
+        return engine_registry[PLAIN](self._loaded, EngineOptions(batch_size=1))(self._trial)
 
 
 def _try(
@@ -94,13 +88,9 @@ def _try(
         return str(error)
     except Exception as error:  # an architecture nobody foresaw may fail anywhere; a slower engine still serves it
         return f"{type(error).__name__}: {error}".split("\n")[0]
-    excess = np.abs(scores - plain.scores) / plain.tolerance
-    worst = np.unravel_index(excess.argmax(), excess.shape)
-    difference, allowed = float(np.abs(scores - plain.scores)[worst]), float(plain.tolerance[worst])
-    if not excess.max() <= 1.0:
-        allowed *= max(1.0, _TIMES_NOISE * plain.noise)
-    compared = f"{difference:.1e} from the plain scores on two prompts ({allowed:.1e} allowed)"
-    return EngineChoice(name, compared, difference, allowed) if difference <= allowed else compared
+    found = compare(scores, plain.scores, lambda: plain.alone, loaded.model.dtype)
+    reason = f"{found} on two prompts"
+    return EngineChoice(name, reason, found.difference, found.allowed) if found.agrees else reason
 
 
 def _keeps_a_state(loaded: LoadedModel) -> bool:
@@ -111,7 +101,7 @@ def _keeps_a_state(loaded: LoadedModel) -> bool:
     return bool(getattr(loaded.base_model, "_is_stateful", False)) or not kinds <= attends
 
 
-def _trial_rows(rows: Sequence[ScoringRow]) -> list[ScoringRow]:
+def trial_rows(rows: Sequence[ScoringRow]) -> list[ScoringRow]:
     """The longest prompt and a short one that begins alike, with few labels that branch where any do."""
     longest = max(rows, key=lambda row: len(row.prompt))
     others = [row for row in rows if row is not longest]

@@ -47,6 +47,11 @@ class LabelTree:
         """[E], which of `scored_slots`."""
         return np.searchsorted(self.scored_slots, self.edge_slots)
 
+    @cached_property
+    def edge_depths(self) -> IntArray:
+        """[E], which of its label's tokens is predicted."""
+        return np.concatenate([[-1], self.depths])[self.edge_slots] + 1
+
     def __len__(self) -> int:
         """Inner nodes: what is read after every prompt."""
         return len(self.tokens)

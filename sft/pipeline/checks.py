@@ -16,13 +16,24 @@ from sft.calibration import Needs, calibration_registry
 from sft.calibration.normalization import normalization_registry
 from sft.config.arguments import lora_initializations
 from sft.config.problems import problems_of
-from sft.config.schema import ExperimentConfig, InferenceConfig, MethodConfig
+from sft.config.schema import NEXT_TOKEN, ExperimentConfig, InferenceConfig, MethodConfig
 from sft.errors import Problem
 from sft.evaluation.metrics import check_metrics
 from sft.pipeline.conclude import make_calibration
 from sft.registry import Registry, unknown_name_fix
+from sft.training.objectives import objective_registry
 
 _CALIBRATION = "inference.calibration"
+_OBJECTIVE = "training.objective"
+# Arguments of TRL's loss over the tokens of sequences, with values that ask for nothing else.
+_OF_NEXT_TOKEN: dict[str, tuple[Any, ...]] = {
+    "packing": (None, False),
+    "padding_free": (None, False),
+    "completion_only_loss": (None, True),
+    "loss_type": (None, "nll"),
+    "label_smoothing_factor": (None, 0),
+    "use_liger_kernel": (None, False),
+}
 
 
 def check_registered_names(config: ExperimentConfig) -> list[Problem]:
@@ -31,6 +42,7 @@ def check_registered_names(config: ExperimentConfig) -> list[Problem]:
     if config.adapter_spec is not None:
         problems += _check_adapter(config.adapter_spec, "lora" if config.adapter is None else "adapter.args")
     problems += _check_initialization(config)
+    problems += check_objective(config)
     inference = config.inference_or_default
     problems += _check_name("inference.score_normalization", inference.score_normalization, normalization_registry)
     if inference.calibration is not None:
@@ -68,19 +80,51 @@ def _compares_labels(needs: Needs) -> bool:
 
 def check_calibration(spec: MethodConfig) -> list[Problem]:
     """The method's name, the names of its arguments, their types, and whether they go together."""
-    problems = _check_name(f"{_CALIBRATION}.method", spec.method, calibration_registry)
+    return _check_method(_CALIBRATION, spec, calibration_registry)
+
+
+def check_objective(config: ExperimentConfig) -> list[Problem]:
+    """As `check_calibration`; and that the task and the arguments of the trainer are ones that the objective is for."""
+    if config.training is None:
+        return []
+    spec, args = config.training.objective, config.training.trainer_args
+    problems = _check_method(_OBJECTIVE, spec, objective_registry)
+    if problems or not objective_registry[spec.method].reads_labels:
+        return problems
+    if config.dataset.task_type != "classification":
+        what = f"{spec.method!r} compares the labels of a classification, and dataset.task_type is "
+        fix = f'use "{NEXT_TOKEN}"'
+        problems.append(Problem(_OBJECTIVE, f"{what}{config.dataset.task_type!r}", fix))
+    if config.training.batches == "flat":
+        what = f"is about sequences of answers, and the objective {spec.method!r} reads labels in batches of its own"
+        problems.append(Problem("training.batches", what, "remove it"))
+    problems += [
+        Problem(
+            f"training.trainer_args.{name}",
+            f"is about the loss over a sequence's tokens, which the objective {spec.method!r} replaces",
+            "remove it",
+        )
+        for name, usual in _OF_NEXT_TOKEN.items()
+        if args.get(name) not in usual
+    ]
+    return problems
+
+
+def _check_method(key: str, spec: MethodConfig, registry: Registry[Any]) -> list[Problem]:
+    """A method's name, the names of its arguments, their types, and whether they go together."""
+    problems = _check_name(f"{key}.method", spec.method, registry)
     if problems:
         return problems
-    calibration = calibration_registry[spec.method]
-    known = list(inspect.signature(calibration).parameters)
-    hints = _annotations(calibration) if known else {}
-    problems = _check_args(f"{_CALIBRATION}.args", f"the calibration {spec.method!r}", spec.args, known, hints)
+    method = registry[spec.method]
+    known = list(inspect.signature(method).parameters)
+    hints = _annotations(method) if known else {}
+    problems = _check_args(f"{key}.args", f"the {registry.kind} {spec.method!r}", spec.args, known, hints)
     if problems:
         return problems
     try:
-        calibration(**spec.args)
+        method(**spec.args)
     except ValueError as error:
-        return [Problem(f"{_CALIBRATION}.args", str(error))]
+        return [Problem(f"{key}.args", str(error))]
     return []
 
 

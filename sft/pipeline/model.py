@@ -12,6 +12,7 @@ from sft.models.load import LoadedModel, load_model
 from sft.models.source import ModelSource
 from sft.models.tokenizer import load_tokenizer
 from sft.pipeline.answer import Answerer
+from sft.pipeline.label_training import label_training
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.tasks import task_of
 from sft.training.train import TrainingSummary, train_adapter
@@ -46,13 +47,25 @@ def train_on_pool(
     adapter = prepared.config.adapter_spec
     assert adapter is not None
     virtual_tokens = method_of(adapter).virtual_tokens(adapter.args)
-    builder = Answerer(prepared, loaded).builder(args.max_length, virtual_tokens)
+    answerer = Answerer(prepared, loaded)
+    builder = answerer.builder(args.max_length, virtual_tokens)
     shown = prepared.training_examples()
-    sequences = task_of(prepared.config).training_sequences(prepared, shown, builder)
+    labels = label_training(prepared, answerer, shown, builder)
+    if labels is None:
+        sequences = task_of(prepared.config).training_sequences(prepared, shown, builder)
+    else:
+        sequences = labels.sequences()
     warning = builder.counts.warning(stage)
     if warning:
         logger.warning(warning)
     summary = train_adapter(
-        loaded, adapter, args, sequences, config=prepared.config.training, resume_from=resume_from, saves=saves
+        loaded,
+        adapter,
+        args,
+        sequences,
+        config=prepared.config.training,
+        labels=labels,
+        resume_from=resume_from,
+        saves=saves,
     )
     return TrainedOnPool(summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sft.config.names import dataset_name, model_name
-from sft.config.schema import ExperimentConfig
+from sft.config.schema import NEXT_TOKEN, ExperimentConfig
 
 
 def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
@@ -36,7 +36,10 @@ def settings_of(config: ExperimentConfig, *, trained: bool) -> dict[str, Any]:
         selected = dict.fromkeys(config.training.select.grid if config.training.select else (), "selected")
         args = {**config.training.trainer_args, **selected}
         settings |= {f"{adapter.method} {name}": value for name, value in adapter.args.items()}
+        objective = config.training.objective
+        settings |= {f"{objective.method} {name}": value for name, value in objective.args.items()}
         settings |= {
+            "objective": None if objective.method == NEXT_TOKEN else objective.method,
             "ICE training": config.training.icl_examples,
             "max training length": args.get("max_length"),
             "learning rate": args.get("learning_rate"),

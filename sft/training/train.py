@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sft.adapters import method_of
-from sft.config.schema import MethodConfig, TrainingConfig
+from sft.config.schema import NEXT_TOKEN, MethodConfig, TrainingConfig
 from sft.distributed import gathered, same_tensors, world_size
 from sft.errors import DivergedError, TrainingError
 from sft.models.load import LoadedModel, only_our_output
@@ -27,6 +27,7 @@ from sft.training.attach import AttachedAdapter, attach
 from sft.training.fast.choose import choose_steps
 from sft.training.fast.fit import CHECKPOINTING, fit_memory
 from sft.training.fast.flat import FlatCollator
+from sft.training.label_loss import LabelLoss, LabelTraining
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
 from sft.training.sequences import as_dataset, loss_labels
@@ -45,10 +46,11 @@ _LEAKS_WHEN_PACKED = frozenset(
 class TrainingSummary:
     """What a record says of the training.
 
-    sequences and answer_tokens are those of one epoch; effective_batch_size is the sequences of a step, of all
-    processes together; computation says how steps were computed, and the share of padding among the tokens;
-    initialization is what an initializer of ours did, if one was named; log is the trainer's own (loss, learning rate,
-    … by step).
+    sequences, tokens and answer_tokens are those of one epoch, of the rows with their right answers;
+    effective_batch_size is the sequences of a step, of all processes together; computation says how steps were
+    computed, and the share of padding among the tokens; initialization is what an initializer of ours did, if one was
+    named; objective is what was minimised, and how labels were read where it looks at all of them; log is the trainer's
+    own (loss, learning rate, … by step).
     """
 
     sequences: int
@@ -64,6 +66,7 @@ class TrainingSummary:
     total_parameters: int
     computation: dict[str, Any]
     initialization: dict[str, Any] | None
+    objective: dict[str, Any]
     log: list[dict[str, Any]]
 
 
@@ -74,14 +77,16 @@ def train_adapter(
     sequences: Sequence[TrainingSequence],
     *,
     config: TrainingConfig | None = None,
+    labels: LabelTraining | None = None,
     resume_from: Path | None = None,
     saves: bool = False,
 ) -> TrainingSummary:
     """Put the adapter on `loaded.model` and train it; `loaded.model` is then the trained model in evaluation mode.
 
-    args: an `SFTConfig`. config: what it was made of, with what is said of steps beside it. resume_from: a checkpoint
-    folder of an interrupted training. saves: whether checkpoints are written from which this one could go on, the last
-    one when the process is asked to stop.
+    args: an `SFTConfig`. config: what it was made of, with what is said of steps beside it. labels: the same rows with
+    all their labels, for an objective that reads them. resume_from: a checkpoint folder of an interrupted training.
+    saves: whether checkpoints are written from which this one could go on, the last one when the process is asked to
+    stop.
     Raises `TrainingError` where the loss would be over no token, `DivergedError` where it stops being a number.
     """
     from transformers import PrinterCallback, set_seed
@@ -117,17 +122,23 @@ def train_adapter(
     with only_our_output():
         check_adapted(loaded.model, adapter.method)
     with only_our_output():
-        steps = choose_steps(loaded, args, rows, asked=asked, batches=config.batches, compiles=config.compile)
+        batches = config.batches if labels is None else "padded"
+        steps = choose_steps(loaded, args, rows, asked=asked, batches=batches, compiles=config.compile)
         fitted = fit_memory(loaded, args, rows, compiled=steps.compiled, asked=asked) if steps.flat else {}
     dataset = as_dataset(rows)
+    label_loss = None if labels is None else LabelLoss(labels, loaded)
+    collator: Any = FlatCollator() if steps.flat else None
+    if label_loss is not None:
+        dataset, collator = label_loss.with_row_numbers(dataset), label_loss.collate
+        args.remove_unused_columns = False
     args.disable_tqdm = not shows_progress()
     try:
-        trainer = trainer_class(attached, flat=steps.flat)(
+        trainer = trainer_class(attached, flat=steps.flat, label_loss=label_loss)(
             model=loaded.model,
             args=args,
             train_dataset=dataset,
             processing_class=loaded.tokenizer,
-            data_collator=FlatCollator() if steps.flat else None,
+            data_collator=collator,
         )
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise TrainingError(f"training.trainer_args: TRL refuses them: {error}") from error
@@ -141,12 +152,15 @@ def train_adapter(
     trainer.add_callback(_callback(attached))
     if saves and method.can_resume:
         trainer.add_callback(saving_callback())
+    if label_loss is not None:
+        label_loss.check(trainer.args)
     attached.start()
     if resume_from is not None:
         logger.info("training goes on from %s", resume_from.name)
     started = time.perf_counter()
     stoppable = saves_when_asked() if saves and method.can_resume else contextlib.nullcontext()
-    with stoppable, steps.in_use(loaded):
+    reading = contextlib.nullcontext() if label_loss is None else label_loss.in_use()
+    with stoppable, steps.in_use(loaded), reading:
         output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
     make_whole(trainer.model)
@@ -173,8 +187,11 @@ def train_adapter(
         seconds=seconds,
         trainable_parameters=trainable,
         total_parameters=sum(p.numel() for p in loaded.model.parameters()),
-        computation={**steps.report, **fitted, "padding": trainer.padding},
+        computation={**steps.report, **fitted, "padding": trainer.padding}
+        if label_loss is None
+        else label_loss.computation(steps.report),
         initialization=None if attached.initialized is None else attached.initialized._asdict(),
+        objective={"method": NEXT_TOKEN} if label_loss is None else label_loss.report(),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
 

@@ -11,14 +11,24 @@ from torch.nn.functional import cross_entropy
 from sft.training.attach import AttachedAdapter
 from sft.training.even_epochs import EvenSampler, can_be_filled, filled, fillers
 from sft.training.fast.documents import Documents
+from sft.training.label_loss import LabelLoss
 
 
-def trainer_class(attached: AttachedAdapter, *, flat: bool) -> Any:
-    """TRL's trainer, with the adapter's penalty in the loss. flat: whether batches are those of `FlatCollator`."""
+def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLoss | None = None) -> Any:
+    """TRL's trainer, with the adapter's penalty in the loss.
+
+    flat: whether batches are those of `FlatCollator`. label_loss: in the place of TRL's loss; batches are its own then.
+    """
     from trl import SFTTrainer
 
     class Trainer(SFTTrainer):  # type: ignore[misc]  # of no type here
         _positions = 0
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            if label_loss is not None:
+                # The rows of a step are counted, and losses added up, whatever the model's own loss would do.
+                self.model_accepts_loss_kwargs = True
 
         @property
         def padding(self) -> float:
@@ -44,11 +54,15 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool) -> Any:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            self._positions += inputs["input_ids"].numel()
-            if flat:
-                result = self._flat_loss(model, inputs, num_items_in_batch)
+            if label_loss is not None:
+                assert not return_outputs, "only evaluation during training, which there is none of, wants outputs"
+                result = mean_over_rows(self, label_loss.sum(model, inputs), num_items_in_batch)
             else:
-                result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+                self._positions += inputs["input_ids"].numel()
+                if flat:
+                    result = self._flat_loss(model, inputs, num_items_in_batch)
+                else:
+                    result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             penalty = attached.method.penalty(attached.model)
             if penalty is None:
                 return result
@@ -100,3 +114,13 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool) -> Any:
             super().log(logs, start_time)
 
     return Trainer
+
+
+def mean_over_rows(trainer: Any, total: Any, rows: Any) -> Any:
+    """What a trainer is to add up over the batches of a step, so that the sum is the mean over the step's rows.
+
+    total: the sum over the rows of one batch. rows: those of the step, in all processes where the trainer averages over
+    processes afterwards.
+    """
+    processes = trainer.accelerator.num_processes if trainer.args.average_tokens_across_devices else 1
+    return total * processes / rows

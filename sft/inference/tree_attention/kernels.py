@@ -38,7 +38,7 @@ def attend(
     softcap: scores s become softcap * tanh(s / softcap).
     """
     if softcap is not None or key.shape[-1] != value.shape[-1]:
-        return _math(query, key, value, scale, mask, causal, softcap)
+        return math_attend(query, key, value, scale, mask, causal, softcap)
     if query.device.type == "cpu":
         return _cpu_flash(query, key, value, scale, mask, causal)
     if query.device.type == "cuda":
@@ -46,7 +46,7 @@ def attend(
             kernel = _cuda_cudnn if _cudnn_is_faster(query, key, value, causal) else _cuda_flash
             return kernel(query, key, value, scale, causal)
         return _cuda_efficient(query, key, value, scale, mask, causal)
-    return _math(query, key, value, scale, mask, causal, None)
+    return math_attend(query, key, value, scale, mask, causal, None)
 
 
 def _cpu_flash(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, causal: bool) -> Attended:
@@ -87,22 +87,33 @@ def _cuda_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor 
         bias = padded[..., :n].expand(q.shape[0], q.shape[1], -1, -1)
     groups = q.shape[1] // k.shape[1]
     output, lse = torch.ops.aten._scaled_dot_product_efficient_attention(
-        q, _repeated(k, groups), _repeated(v, groups), bias, True, 0.0, causal, scale=scale
+        q, repeated(k, groups), repeated(v, groups), bias, True, 0.0, causal, scale=scale
     )[:2]
     return Attended(output, lse[:, :, : q.shape[2]])
 
 
-def _math(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, causal: bool, softcap: float | None
+def math_attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    mask: Tensor | None,
+    causal: bool,
+    softcap: float | None,
+    dropout: float = 0.0,
 ) -> Attended:
-    """By the definition, in float32, some queries at a time."""
+    """By the definition, in float32 or more, some queries at a time. Both results have gradients.
+
+    dropout: the probability with which a query's weight of a key is put to 0, as in training.
+    """
     n_query, n_key = q.shape[2], k.shape[2]
     groups = q.shape[1] // k.shape[1]
-    keys, values = _repeated(k, groups).float().transpose(-1, -2), _repeated(v, groups).float()
+    precision = torch.promote_types(q.dtype, torch.float32)
+    keys, values = repeated(k, groups).to(precision).transpose(-1, -2), repeated(v, groups).to(precision)
     step = max(1, _MATH_SCORES // (q.shape[0] * q.shape[1] * n_key))
     outputs, sums = [], []
     for start in range(0, n_query, step):
-        scores = (q[:, :, start : start + step].float() @ keys) * scale
+        scores = (q[:, :, start : start + step].to(precision) @ keys) * scale
         if softcap is not None:
             scores = softcap * torch.tanh(scores / softcap)
         if causal:
@@ -111,7 +122,8 @@ def _math(
         if mask is not None:
             scores.masked_fill_(~mask[:, :, start : start + step], float("-inf"))
         sums.append(torch.logsumexp(scores, dim=-1))
-        outputs.append((scores.softmax(dim=-1) @ values).to(v.dtype))
+        weights = torch.nn.functional.dropout(scores.softmax(dim=-1), dropout)
+        outputs.append((weights @ values).to(v.dtype))
     return Attended(torch.cat(outputs, dim=2), torch.cat(sums, dim=2))
 
 
@@ -119,5 +131,5 @@ def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
-def _repeated(x: Tensor, groups: int) -> Tensor:
+def repeated(x: Tensor, groups: int) -> Tensor:
     return x if groups == 1 else x.repeat_interleave(groups, dim=1)

@@ -71,6 +71,18 @@ class Layout:
         """[T]: the place of every token in the padded documents."""
         return self._tensor(np.flatnonzero(self._is_token.reshape(-1)))
 
+    def by_document(self, x: Tensor) -> Tensor:
+        """[1, H, T, d] → [D, H, width, d]."""
+        if self.n_documents == 1:
+            return x
+        padded = x[0].transpose(0, 1)[self.gather]
+        return padded.view(self.n_documents, self.width, *padded.shape[1:]).transpose(1, 2)
+
+    def end_to_end(self, x: Tensor) -> Tensor:
+        """[D, H, width, ...] → [T, H, ...]."""
+        x = x.transpose(1, 2)
+        return x[0] if self.n_documents == 1 else x.flatten(0, 1)[self.scatter]
+
     @property
     def _is_token(self) -> np.ndarray:
         return np.arange(self.width) < np.diff(self.batch.starts)[:, None]
@@ -90,7 +102,8 @@ class Layout:
         first = self._tensor(self.batch.starts[:-1])[:, None]
         ends = self.ends[self.gather].view(self.n_documents, self.width) - first
         query, key = place[None, :, None], place[None, None, :]
-        sees = (key <= query) & (query < ends[:, None, :])
+        # Padding sees itself: a softmax over nothing would make its gradients no numbers.
+        sees = (key <= query) & ((query < ends[:, None, :]) | (key == query))
         if window is not None:
             at = self.positions[self.gather].view(self.n_documents, self.width)
             sees &= at[:, :, None] - at[:, None, :] < window

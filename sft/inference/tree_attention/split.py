@@ -50,16 +50,9 @@ def _local(
     """Every token and the tokens of its document that it sees."""
     mask = layout.local_mask(window)
     causal = mask is None
-    if layout.n_documents == 1:
-        output, lse = attend(query, key, value, scale=scale, mask=mask, causal=causal, softcap=softcap)
-        return Attended(output[0].transpose(0, 1), lse[0].transpose(0, 1))
-    padded = [x[0].transpose(0, 1)[layout.gather] for x in (query, key, value)]
-    shape = (layout.n_documents, layout.width)
-    query, key, value = (x.view(*shape, *x.shape[1:]).transpose(1, 2) for x in padded)
+    query, key, value = (layout.by_document(x) for x in (query, key, value))
     output, lse = attend(query, key, value, scale=scale, mask=mask, causal=causal, softcap=softcap)
-    return Attended(
-        output.transpose(1, 2).flatten(0, 1)[layout.scatter], lse.transpose(1, 2).flatten(0, 1)[layout.scatter]
-    )
+    return Attended(layout.end_to_end(output), layout.end_to_end(lse))
 
 
 def _merged(a: Attended, b: Attended) -> Attended:

@@ -1,7 +1,7 @@
 """Elementwise parts of a model's layers as one kernel each: norms, gated activations, rotary positions.
 
 transformers writes them as several operations, each of which reads and writes all activations. Compiling these parts
-takes seconds; compiling whole layers took a minute and was no faster (docs/decisions/0016-training.md).
+takes seconds; compiling whole layers took a minute and was no faster (docs/decisions/0018-training.md).
 """
 
 from __future__ import annotations

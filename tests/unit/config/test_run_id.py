@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sft.config.identity import configuration_id, run_id, seeds_that_matter
+from sft.config.identity import canonical, configuration_id, run_id, seeds_that_matter
 from sft.config.load import config_from_value
 from tests.fakes import config_value, make_config
 
@@ -60,6 +60,11 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         select({"max_steps": [1, 2], "learning_rate": [1e-3, 1e-4]}),
     ),
     "nothing to select written out": ({}, {"training": {"select": None}}),
+    "the objective of old written out": ({}, {"training": {"objective": {"method": "next_token", "args": {}}}}),
+    "a name for an objective": (
+        {"training": {"objective": "tfew"}},
+        {"training": {"objective": {"method": "tfew"}}},
+    ),
     "an old name": (trainer_args(max_length=64), trainer_args(max_seq_length=64)),
 }
 
@@ -84,6 +89,11 @@ DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "values of a grid": (select({"learning_rate": [1e-3]}), select({"learning_rate": [1e-3, 1e-4]})),
     "folds to select by": (select({"learning_rate": [1e-3]}), select({"learning_rate": [1e-3]}, folds=2)),
     "a metric to select by": (select({"learning_rate": [1e-3]}), select({"learning_rate": [1e-3]}, metric="accuracy")),
+    "an objective": ({}, {"training": {"objective": "tfew"}}),
+    "an objective's arguments": (
+        {"training": {"objective": "tfew"}},
+        {"training": {"objective": {"method": "tfew", "args": {"unlikelihood": 0}}}},
+    ),
     "8.5 for 8": (trainer_args(num_train_epochs=8), trainer_args(num_train_epochs=8.5)),
     "a text for a number": ({"lora": {"init_lora_weights": "1"}}, {"lora": {"init_lora_weights": 1}}),
     "instruction": ({}, {"prompting": {"instruction": "Decide."}}),
@@ -110,6 +120,13 @@ def test_what_changes_no_result_changes_no_run_id(name: str) -> None:
 def test_what_may_change_a_result_changes_the_run_id(name: str) -> None:
     left, right = DIFFERENT[name]
     assert id_of(**left) != id_of(**right)
+
+
+def test_an_objective_that_was_always_there_is_no_part_of_an_id() -> None:
+    """Ids of records from before there was a choice stay what they are."""
+    for sections in ({}, {"training": {"objective": "next_token"}}):
+        assert "objective" not in canonical(make_config(**sections), trains=True)["training"]
+    assert "objective" in canonical(make_config(training={"objective": "tfew"}), trains=True)["training"]
 
 
 def test_the_order_of_keys_is_no_part_of_a_run() -> None:
