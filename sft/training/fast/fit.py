@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import statistics
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")
 _OF_FREE = 0.9  # allocators and kernels take some
 # Smaller micro-batches than this leave a GPU idle; then layers are rather computed twice.
 _ENOUGH_TOKENS = 4096
+_DEVIATIONS = 3.0
 
 
 class Fit(NamedTuple):
@@ -76,7 +79,7 @@ def fitting(
     batch: rows of a batch. free: bytes beside the weights that are there already. checkpointing: whether it is used,
     where that isn't to be chosen. Where nothing fits, single rows with checkpointing, and what that needs.
     """
-    lengths = sorted((len(row.ids) for row in rows), reverse=True)
+    lengths = [len(row.ids) for row in rows]
     answers = max(sum(label != IGNORED for label in row.labels) for row in rows)
 
     def fit(parts: int, checkpointed: bool) -> Fit:
@@ -90,7 +93,8 @@ def fitting(
     divisors = [parts for parts in range(1, batch + 1) if batch % parts == 0]
     if checkpointing is not True:
         for parts in divisors:
-            large_enough = parts == 1 or sum(lengths[: batch // parts]) >= _ENOUGH_TOKENS or checkpointing is False
+            enough = most_tokens(lengths, batch // parts) >= _ENOUGH_TOKENS
+            large_enough = parts == 1 or enough or checkpointing is False
             if large_enough and fits(fit(parts, False)):
                 return fit(parts, False)
     if checkpointing is not False:
@@ -98,6 +102,16 @@ def fitting(
             if fits(fit(parts, True)):
                 return fit(parts, True)
     return fit(batch, checkpointing is not False)
+
+
+def most_tokens(lengths: Sequence[int], n: int) -> int:
+    """Of n sequences drawn without replacement, but once in a thousand times; of the n longest, if that is less.
+
+    Should a batch be larger still, memory runs out, and the run goes on with smaller ones.
+    """
+    spread = statistics.pstdev(lengths) * math.sqrt(n)
+    likely = n * statistics.fmean(lengths) + _DEVIATIONS * spread
+    return min(math.ceil(likely), sum(sorted(lengths, reverse=True)[:n]))
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import weakref
 from typing import Any
 
@@ -14,7 +15,7 @@ from sft.inference.backbone import attending
 from sft.prompting.labelled import IGNORED, LabelledIds
 from sft.training.fast import documents
 from sft.training.fast.documents import Documents
-from sft.training.fast.fit import fitting
+from sft.training.fast.fit import fitting, most_tokens
 from sft.training.fast.lora import fused, fusible_layers
 from sft.training.fast.memory import ActivationSize, activation_size, step_memory
 from tests.fakes import byte_tokenizer
@@ -91,6 +92,16 @@ def test_the_memory_of_a_step_is_the_sum_of_its_parts() -> None:
     assert plain.total == plain.weights + plain.trained + plain.activations + plain.passing
     checkpointed = step_memory(model, size, tokens=50, answers=3, checkpointing=True)
     assert checkpointed.activations == 50 * (200 + 1000 // 2)
+
+
+def test_the_longest_batch_is_the_likely_one() -> None:
+    lengths = [100] * 50 + [300] * 50
+    assert most_tokens(lengths, 100) == 100 * 200  # all of them
+    assert most_tokens(lengths, 1) == 300
+    assert most_tokens(lengths, 64) == 64 * 200 + 3 * 100 * 8
+    generator = random.Random(0)
+    drawn = [sum(generator.sample(lengths, 64)) for _ in range(2000)]
+    assert sum(tokens > most_tokens(lengths, 64) for tokens in drawn) <= 4
 
 
 def rows(*lengths: int) -> list[LabelledIds]:
