@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,11 @@ from torch.nn.functional import cross_entropy
 from sft.training.attach import AttachedAdapter
 from sft.training.even_epochs import EvenSampler, can_be_filled, filled, fillers
 from sft.training.fast.documents import Documents
+from sft.training.fast.flat import halves
+from sft.training.fast.gradients import KeptGradients
 from sft.training.label_loss import LabelLoss
+
+logger = logging.getLogger(__name__)
 
 
 def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLoss | None = None) -> Any:
@@ -23,6 +28,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
 
     class Trainer(SFTTrainer):  # type: ignore[misc]  # of no type here
         _positions = 0
+        _too_many = float("inf")  # tokens of a batch
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -71,6 +77,38 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
             loss, outputs = result if return_outputs else (result, None)
             loss = loss + (penalty / parts).to(loss.device)
             return (loss, outputs) if return_outputs else loss
+
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+            """A flat batch that memory has no room for is computed in halves; so are later ones as large."""
+            halved = flat and len(inputs["lengths"]) > 1 and num_items_in_batch is not None and self._may_halve()
+            if not halved:
+                return super().training_step(model, inputs, num_items_in_batch)
+            n_tokens = inputs["input_ids"].shape[1]
+            if n_tokens < self._too_many:
+                gradients, counted = KeptGradients(self.model), self._counted()
+                try:
+                    return super().training_step(model, inputs, num_items_in_batch)
+                except torch.OutOfMemoryError:
+                    if not gradients.can_be_restored:
+                        raise
+                logger.warning("memory ran out: batches of %d tokens and more are computed in parts", n_tokens)
+                self._too_many = n_tokens
+                gradients.restore()
+                self._positions, self._total_train_tokens, self._metrics["train"] = counted
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+            first, second = halves(inputs)
+            loss = self.training_step(model, first, num_items_in_batch)
+            return loss + self.training_step(model, second, num_items_in_batch)
+
+        def _may_halve(self) -> bool:
+            """Not where gradients are averaged after every part, or a penalty would count with each."""
+            return self.accelerator.num_processes == 1 and attached.method.penalty(attached.model) is None
+
+        def _counted(self) -> tuple[int, Any, Any]:
+            metrics = self._metrics["train"]
+            kept = type(metrics)(list, {name: list(values) for name, values in metrics.items()})
+            return self._positions, self._total_train_tokens, kept
 
         def _flat_loss(self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any) -> torch.Tensor:
             """As TRL's, which waits for the device four times to keep its metrics."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,3 +31,23 @@ class FlatCollator:
             "answer_at": answer_at,
             "answer_ids": flat[answer_at + 1],
         }
+
+
+def halves(batch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A flat batch of several sequences as two, of about as many tokens."""
+    lengths = list(batch["lengths"])
+    total, ends = sum(lengths), list(itertools.accumulate(lengths))
+    n = min(range(1, len(lengths)), key=lambda count: abs(2 * ends[count - 1] - total))
+    cut = ends[n - 1]
+    first = batch["answer_at"] < cut
+    of_tokens = ("input_ids", "labels", "position_ids")
+    return (
+        {name: batch[name][:, :cut] for name in of_tokens}
+        | {"lengths": lengths[:n], "answer_at": batch["answer_at"][first], "answer_ids": batch["answer_ids"][first]},
+        {name: batch[name][:, cut:] for name in of_tokens}
+        | {
+            "lengths": lengths[n:],
+            "answer_at": batch["answer_at"][~first] - cut,
+            "answer_ids": batch["answer_ids"][~first],
+        },
+    )

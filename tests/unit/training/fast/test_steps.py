@@ -16,6 +16,7 @@ from sft.prompting.labelled import LabelledIds
 from sft.training.arguments import trainer_config
 from sft.training.fast import choose
 from sft.training.fast.choose import choose_steps
+from sft.training.fast.flat import FlatCollator, halves
 from sft.training.sequences import loss_labels
 from tests.fakes import make_config
 from tests.tiny_models import tiny_loaded
@@ -192,3 +193,77 @@ def test_the_choice_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.INFO, "sft"):
         train(tiny_loaded("bloom"), tmp_path, max_steps=1)
     assert "batches are padded" in caplog.text
+
+
+@pytest.mark.parametrize("arguments", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}])
+@pytest.mark.parametrize("fails_in", ["forward", "backward"])
+def test_a_batch_that_memory_has_no_room_for_is_computed_in_parts(
+    fails_in: str, arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """Memory for 35 tokens; the four sequences have 7, 12, 20 and 31."""
+    arguments = {"per_device_train_batch_size": 4, **arguments, "learning_rate": 1e-2, "optim": "sgd"}
+    loaded = tiny_loaded()
+    whole = train(loaded, tmp_path, **arguments)
+    expected, wanted = trained_weights(loaded), [entry for entry in whole.log if "loss" in entry]
+    limit, sizes = 35, []
+
+    class Scarce(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, hidden: torch.Tensor) -> torch.Tensor:
+            return hidden.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+            if gradient.shape[1] > limit:
+                raise torch.OutOfMemoryError("no memory")
+            return gradient
+
+    def scarce(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        if not torch.is_grad_enabled():
+            return output  # the trial
+        sizes.append(output.shape[1])
+        if output.shape[1] > limit and fails_in == "forward":
+            raise torch.OutOfMemoryError("no memory")
+        result: torch.Tensor = Scarce.apply(output)  # type: ignore[no-untyped-call]
+        return result
+
+    loaded = tiny_loaded()
+    # Between the layers, so that gradients of the second have come when the first one's fail.
+    loaded.model.model.layers[1].input_layernorm.register_forward_hook(scarce)
+    summary = train(loaded, tmp_path, **arguments)
+    for name, weight in trained_weights(loaded).items():
+        torch.testing.assert_close(weight, expected[name], atol=1e-6, rtol=1e-5, msg=name)
+    logs = [entry for entry in summary.log if "loss" in entry]
+    for found, entry in zip(logs, wanted, strict=True):
+        assert found["loss"] == pytest.approx(entry["loss"], rel=1e-5)
+        assert found["num_tokens"] == entry["num_tokens"]
+    assert summary.computation["padding"] == 0.0
+    assert "computed in parts" in caplog.text
+    failed = [size for size in sizes if size > limit]
+    assert failed == sorted(set(failed), reverse=True)  # what failed isn't tried again
+
+
+def test_single_sequences_that_memory_has_no_room_for_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = tiny_loaded()
+
+    def full(module: Any, inputs: Any, output: Any) -> None:
+        if torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("no memory")
+
+    loaded.model.model.layers[0].register_forward_hook(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(loaded, tmp_path, per_device_train_batch_size=4)
+
+
+def test_halves_of_a_flat_batch_are_flat_batches() -> None:
+    rows = [
+        {"input_ids": list(range(start, start + n)), "labels": [-100] * (n - 2) + [start + n - 2, start + n - 1]}
+        for start, n in ((10, 5), (20, 3), (30, 9), (40, 4))
+    ]
+    whole = FlatCollator()(rows)
+    for half, expected in zip(halves(whole), (FlatCollator()(rows[:2]), FlatCollator()(rows[2:])), strict=True):
+        assert half.keys() == expected.keys() == whole.keys()
+        for name, value in expected.items():
+            assert torch.equal(torch.as_tensor(half[name]), torch.as_tensor(value)), name
