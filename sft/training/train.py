@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sft.adapters import method_of
+from sft.adapters import adapter_registry, method_of
 from sft.config.schema import NEXT_TOKEN, MethodConfig, TrainingConfig
 from sft.distributed import gathered, same_tensors, world_size
 from sft.errors import DivergedError, TrainingError
@@ -24,7 +24,7 @@ from sft.prompting.labelled import IGNORED, LabelledIds
 from sft.stopping import saves_when_asked
 from sft.training.answer_rows import project_answers_only
 from sft.training.attach import AttachedAdapter, attach
-from sft.training.fast.choose import choose_steps
+from sft.training.fast.choose import StepChoice, choose_steps
 from sft.training.fast.fit import CHECKPOINTING, fit_memory
 from sft.training.fast.flat import FlatCollator
 from sft.training.label_loss import LabelLoss, LabelTraining
@@ -89,20 +89,10 @@ def train_adapter(
     stop.
     Raises `TrainingError` where the loss would be over no token, `DivergedError` where it stops being a number.
     """
-    from transformers import PrinterCallback, set_seed
+    from transformers import set_seed
 
-    _check_packing(args, loaded)
-    if any(parameter.is_meta for parameter in loaded.model.parameters()):
-        raise TrainingError(
-            "training needs all weights in memory, and some are offloaded",
-            "raise model.model_args.max_memory, or take a smaller or quantised model; predict and evaluate can offload",
-        )
     method = method_of(adapter)
-    if resume_from is not None and not method.can_resume:
-        raise TrainingError(
-            f"a training with the adapter {adapter.method!r} can't be resumed from a checkpoint",
-            "train without --resume",
-        )
+    _check(loaded, args, adapter.method, resumes=resume_from is not None)
     config = config or TrainingConfig()
     asked = set(config.trainer_args)
     if not method.recomputes:
@@ -113,64 +103,31 @@ def train_adapter(
     answers_only = args.completion_only_loss is not False
     rows = [LabelledIds(s.ids, loss_labels(s, answers_only=answers_only)) for s in sequences]
     with only_our_output():
-        attached = attach(loaded.model, adapter, rows=rows, seed=args.seed)
-    loaded.model = attached.model
-    same_tensors([p for p in loaded.model.parameters() if p.requires_grad])
-    trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
-    if trainable == 0:
-        raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
-    with only_our_output():
-        check_adapted(loaded.model, adapter.method)
-    with only_our_output():
+        attached = _attached(loaded, adapter, rows, args.seed)
         batches = config.batches if labels is None else "padded"
         steps = choose_steps(loaded, args, rows, asked=asked, batches=batches, compiles=config.compile)
         fitted = fit_memory(loaded, args, rows, compiled=steps.compiled, asked=asked) if steps.flat else {}
-    dataset = as_dataset(rows)
+    trainable = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     label_loss = None if labels is None else LabelLoss(labels, loaded)
-    collator: Any = FlatCollator() if steps.flat else None
-    if label_loss is not None:
-        dataset, collator = label_loss.with_row_numbers(dataset), label_loss.collate
-        args.remove_unused_columns = False
-    args.disable_tqdm = not shows_progress()
-    try:
-        trainer = trainer_class(attached, flat=steps.flat, label_loss=label_loss)(
-            model=loaded.model,
-            args=args,
-            train_dataset=dataset,
-            processing_class=loaded.tokenizer,
-            data_collator=collator,
-        )
-    except (TypeError, ValueError, ImportError, RuntimeError) as error:
-        raise TrainingError(f"training.trainer_args: TRL refuses them: {error}") from error
-    if not steps.flat and loaded.device.type != "cuda":  # there TRL does it itself, with Triton
-        project_answers_only(loaded.base_model)
-    trainer.remove_callback(PrinterCallback)  # it prints the log to stdout, which is for results
+    trainer = _made_trainer(loaded, args, rows, attached, steps, label_loss)
     answer_tokens = _count_answer_tokens(trainer.train_dataset)
     expected = sum(len(s.ids) - max(1, s.n_prompt if answers_only else 0) for s in sequences)
     if answer_tokens == 0 or (answer_tokens != expected and not args.packing):
         raise TrainingError(f"the loss would be over {answer_tokens} tokens instead of {expected}")
-    trainer.add_callback(_callback(attached))
-    if saves and method.can_resume:
+    saves = saves and method.can_resume
+    if saves:
         trainer.add_callback(saving_callback())
-    if label_loss is not None:
-        label_loss.check(trainer.args)
     attached.start()
     if resume_from is not None:
         logger.info("training goes on from %s", resume_from.name)
     started = time.perf_counter()
-    stoppable = saves_when_asked() if saves and method.can_resume else contextlib.nullcontext()
+    stoppable = saves_when_asked() if saves else contextlib.nullcontext()
     reading = contextlib.nullcontext() if label_loss is None else label_loss.in_use()
     with stoppable, steps.in_use(loaded), reading:
         output = trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     seconds = time.perf_counter() - started
     make_whole(trainer.model)
-    losses = gathered(output.training_loss)  # each of a process's own rows, where the last steps weren't logged
-    loss = sum(losses) / len(losses)
-    if not math.isfinite(loss) or not _trained_weights_are_finite(loaded.model):
-        raise DivergedError(
-            f"training diverged: the loss is {loss}, and weights may be no numbers",
-            "lower training.trainer_args.learning_rate",
-        )
+    loss = _checked_loss(output.training_loss, loaded.model)
     loaded.model = _as_if_loaded(trainer)
     attached.finish()
     if torch.cuda.is_available():
@@ -194,6 +151,79 @@ def train_adapter(
         objective={"method": NEXT_TOKEN} if label_loss is None else label_loss.report(),
         log=[{k: v for k, v in entry.items() if isinstance(v, (int, float))} for entry in trainer.state.log_history],
     )
+
+
+def _check(loaded: LoadedModel, args: Any, method: str, *, resumes: bool) -> None:
+    """Raise `TrainingError` for what can be known before anything is put on the model."""
+    _check_packing(args, loaded)
+    if any(parameter.is_meta for parameter in loaded.model.parameters()):
+        raise TrainingError(
+            "training needs all weights in memory, and some are offloaded",
+            "raise model.model_args.max_memory, or take a smaller or quantised model; predict and evaluate can offload",
+        )
+    if resumes and not adapter_registry[method].can_resume:
+        raise TrainingError(
+            f"a training with the adapter {method!r} can't be resumed from a checkpoint", "train without --resume"
+        )
+
+
+def _attached(loaded: LoadedModel, adapter: MethodConfig, rows: Sequence[LabelledIds], seed: int) -> AttachedAdapter:
+    """The adapter on the model, the same in all processes, and known to train something."""
+    attached = attach(loaded.model, adapter, rows=rows, seed=seed)
+    loaded.model = attached.model
+    trained = [p for p in loaded.model.parameters() if p.requires_grad]
+    same_tensors(trained)
+    if not trained:
+        raise TrainingError(f"the adapter {adapter.method!r} has no trainable parameter on this model")
+    check_adapted(loaded.model, adapter.method)
+    return attached
+
+
+def _made_trainer(
+    loaded: LoadedModel,
+    args: Any,
+    rows: Sequence[LabelledIds],
+    attached: AttachedAdapter,
+    steps: StepChoice,
+    label_loss: LabelLoss | None,
+) -> Any:
+    from transformers import PrinterCallback
+
+    dataset = as_dataset(rows)
+    collator: Any = FlatCollator() if steps.flat else None
+    if label_loss is not None:
+        dataset, collator = label_loss.with_row_numbers(dataset), label_loss.collate
+        args.remove_unused_columns = False
+    args.disable_tqdm = not shows_progress()
+    try:
+        trainer = trainer_class(attached, flat=steps.flat, label_loss=label_loss)(
+            model=loaded.model,
+            args=args,
+            train_dataset=dataset,
+            processing_class=loaded.tokenizer,
+            data_collator=collator,
+        )
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:
+        raise TrainingError(f"training.trainer_args: TRL refuses them: {error}") from error
+    if label_loss is not None:
+        label_loss.check(trainer.args)
+    if not steps.flat and loaded.device.type != "cuda":  # there TRL does it itself, with Triton
+        project_answers_only(loaded.base_model)
+    trainer.remove_callback(PrinterCallback)  # it prints the log to stdout, which is for results
+    trainer.add_callback(_callback(attached))
+    return trainer
+
+
+def _checked_loss(loss: float, model: Any) -> float:
+    """The mean of all processes. Raises `DivergedError`."""
+    losses = gathered(loss)  # each of a process's own rows, where the last steps weren't logged
+    mean = sum(losses) / len(losses)
+    if not math.isfinite(mean) or not _trained_weights_are_finite(model):
+        raise DivergedError(
+            f"training diverged: the loss is {mean}, and weights may be no numbers",
+            "lower training.trainer_args.learning_rate",
+        )
+    return mean
 
 
 def _callback(attached: AttachedAdapter) -> Any:
