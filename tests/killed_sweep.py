@@ -174,6 +174,7 @@ def fake_training(prepared: Any, loaded: FakeModel, args: Path, **more: Any) -> 
         total_parameters=1,
         computation={},
         initialization=None,
+        objective={"method": "next_token"},
         log=[],
     )
     return TrainedOnPool(summary, {"truncation": {}})
