@@ -83,7 +83,7 @@ def fitting(
     answers = max(sum(label != IGNORED for label in row.labels) for row in rows)
 
     def fit(parts: int, checkpointed: bool) -> Fit:
-        tokens = sum(lengths[: batch // parts])
+        tokens = most_tokens(lengths, batch // parts)
         memory = step_memory(model, size, tokens=tokens, answers=answers * (batch // parts), checkpointing=checkpointed)
         return Fit(parts, checkpointed, memory)
 
