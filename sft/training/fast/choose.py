@@ -29,6 +29,16 @@ logger = logging.getLogger(__name__)
 Batches = Literal["auto", "flat", "padded"]
 # Compiling takes some ten seconds and saves a fifth: it pays where a GPU computes for a minute.
 WORTH_COMPILING = 2e16
+# What a flat batch would leave out, or have for all its tokens as for one long sequence (the noise of NEFTune).
+_PADDED_FOR = (
+    "packing",
+    "padding_free",
+    "use_liger_kernel",
+    "torch_compile",
+    "activation_offloading",
+    "deepspeed",
+    "neftune_noise_alpha",
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,7 @@ def _fusible(loaded: LoadedModel, args: Any, asked: Collection[str]) -> tuple[li
 
 
 def _why_padded(loaded: LoadedModel, args: Any) -> str | None:
-    for name in ("packing", "padding_free", "use_liger_kernel", "torch_compile", "activation_offloading", "deepspeed"):
+    for name in _PADDED_FOR:
         if getattr(args, name, None):
             return f"training.trainer_args.{name}"
     if args.loss_type != "nll":

@@ -113,6 +113,7 @@ def test_the_padding_of_padded_batches_is_counted(tmp_path: Path) -> None:
         ("mamba", {"lora": {"r": 4, "target_modules": ["in_proj"]}}, "attention interface"),
         ("llama", {"padding_free": True, "max_length": None}, "trainer_args.padding_free"),
         ("llama", {"loss_type": "dft"}, "trainer_args.loss_type: dft"),
+        ("llama", {"neftune_noise_alpha": 5.0}, "trainer_args.neftune_noise_alpha"),
         ("llama", {"method": "prompt_tuning", "lora": {"num_virtual_tokens": 2}}, "vectors of its own"),
         ("mixtral", {"lora": {"r": 4, "target_modules": ["q_proj"]}}, "router of experts"),
     ],
