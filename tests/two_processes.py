@@ -22,7 +22,7 @@ from sft.config.schema import ExperimentConfig
 from sft.pipeline.endpoints import run_experiment, train
 from sft.pipeline.predict import predict
 
-EXPERIMENTS = ("flat", "folds", "generated")
+EXPERIMENTS = ("flat", "labels", "folds", "generated")
 
 
 def make_runs(folder: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from sft.config.schema import MethodConfig
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt
 from sft.training.arguments import trainer_config
-from sft.training.label_loss import LabelledRow, LabelTraining
+from sft.training.even_epochs import NO_ROW, ROW
+from sft.training.label_loss import LabelledRow, LabelLoss, LabelTraining
 from sft.training.train import TrainingSummary, train_adapter
 from tests.fakes import make_config
 from tests.label_scoring import LABELS, brute_force
@@ -119,6 +120,20 @@ def test_rows_are_counted_for_a_model_whose_own_loss_takes_no_count(tmp_path: Pa
     expected = mean_cross_entropy(loaded.model, EOT)
     arguments = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3}
     assert train(loaded, tmp_path, training(), **arguments).loss == pytest.approx(expected, rel=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("method", ["label_cross_entropy", "tfew"])
+def test_a_row_that_fills_an_epoch_adds_nothing(method: str) -> None:
+    loaded = tiny_loaded()
+    loss = LabelLoss(training(MethodConfig(method=method)), loaded)
+
+    def total(*rows: int) -> float:
+        return float(loss.sum(loaded.model, loss.collate([{ROW: row} for row in rows])))
+
+    with loss.in_use():
+        assert total(1, NO_ROW, 2, NO_ROW) == pytest.approx(total(1, 2), rel=1e-5)
+        assert total(NO_ROW) == 0.0
 
 
 @pytest.mark.parametrize("method", ["label_cross_entropy", "tfew"])
