@@ -17,6 +17,7 @@ from sft.training.arguments import trainer_config
 from sft.training.fast import choose
 from sft.training.fast.choose import choose_steps
 from sft.training.sequences import loss_labels
+from sft.training.train import _rows_of_step
 from tests.fakes import make_config
 from tests.tiny_models import tiny_loaded
 from tests.unit.training.test_train import SEQUENCES, train
@@ -127,13 +128,15 @@ def test_what_is_not_flat_says_why(architecture: str, arguments: dict[str, Any],
             train(tiny_loaded(architecture), tmp_path, batches="flat")
 
 
-def steps_for(loaded: LoadedModel, folder: Path, asked: dict[str, Any], **changes: Any) -> tuple[Any, Any]:
+def steps_for(
+    loaded: LoadedModel, folder: Path, asked: dict[str, Any], *, compiles: Any = "auto", **changes: Any
+) -> tuple[Any, Any]:
     config = make_config(training={"trainer_args": {"max_steps": 2}})
     args = trainer_config(config, folder, keep_checkpoints=False)
     for name, value in changes.items():
         setattr(args, name, value)
     rows = [LabelledIds(s.ids, loss_labels(s)) for s in SEQUENCES]
-    return choose_steps(loaded, args, rows, asked=asked), args
+    return choose_steps(loaded, args, rows, asked=asked, compiles=compiles), args
 
 
 def adapted(dtype: torch.dtype, **more: Any) -> LoadedModel:
@@ -156,6 +159,18 @@ def test_mixed_precision_is_left_out_where_nothing_needs_it(tmp_path: Path) -> N
         steps, args = steps_for(loaded, tmp_path, asked, **mixed)
         assert (args.bf16, args.mixed_precision, steps.report["adapter"]) == (True, "bf16", "peft")
         assert why in steps.report["why_not"]["fused"]
+
+
+def test_replicas_of_one_process_compute_as_ever(tmp_path: Path) -> None:
+    """What is done to one model's layers is wrong in the copies that `DataParallel` makes of them."""
+    changes = {"bf16": True, "mixed_precision": "bf16", "_n_gpu": 2}
+    steps, args = steps_for(adapted(torch.bfloat16), tmp_path, {}, **changes)
+    assert (steps.flat, steps.fused, steps.compiled, args.bf16) == (False, [], False, True)
+    assert "several GPUs" in steps.report["why_not"]["flat"]
+    assert "several GPUs" in steps.report["why_not"]["fused"]
+    assert _rows_of_step(args) == 2 * args.per_device_train_batch_size
+    with pytest.raises(TrainingError, match=r"training\.compile is true, and fails: one process spreads"):
+        steps_for(adapted(torch.bfloat16), tmp_path, {}, compiles=True, **changes)
 
 
 def test_an_architecture_that_attends_otherwise_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
