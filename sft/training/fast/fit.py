@@ -107,7 +107,7 @@ def fitting(
 def most_tokens(lengths: Sequence[int], n: int) -> int:
     """Of n sequences drawn without replacement, but once in a thousand times; of the n longest, if that is less.
 
-    Should a batch be larger still, memory runs out, and the run goes on with smaller ones.
+    Should a batch be larger still, memory runs out, and a run of a sweep begins again with smaller ones.
     """
     spread = statistics.pstdev(lengths) * math.sqrt(n)
     likely = n * statistics.fmean(lengths) + _DEVIATIONS * spread
