@@ -23,6 +23,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
 
     class Trainer(SFTTrainer):  # type: ignore[misc]  # of no type here
         _positions = 0
+        _tokens: Any = 0  # a tensor where they are counted on a device
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -33,8 +34,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
         @property
         def padding(self) -> float:
             """The share of padding among the tokens that this process computed."""
-            tokens = self._total_train_tokens / self.accelerator.num_processes
-            return 1.0 - float(tokens) / self._positions if self._positions else 0.0
+            return 1.0 - float(self._tokens) / self._positions if self._positions else 0.0
 
         def get_train_dataloader(self) -> Any:
             rows = self.train_dataset
@@ -58,7 +58,9 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
                 assert not return_outputs, "only evaluation during training, which there is none of, wants outputs"
                 result = mean_over_rows(self, label_loss.sum(model, inputs), num_items_in_batch)
             else:
-                self._positions += inputs["input_ids"].numel()
+                positions, mask = inputs["input_ids"].numel(), inputs.get("attention_mask")
+                self._positions += positions
+                self._tokens += positions if mask is None else mask.sum()
                 if flat:
                     result = self._flat_loss(model, inputs, num_items_in_batch)
                 else:

@@ -129,6 +129,8 @@ def test_accumulated_padded_batches_and_a_resumed_training_give_it_too(made: Mad
     assert_same_curve(made.by_one["trained"], made.by_two[0]["trained"])
     assert_same_curve(made.by_one["trained"], made.by_two[0]["resumed"])
     assert len(made.by_two[0]["trained"]) == 9
+    assert made.by_one["padding"] > 0.0
+    assert [seen["padding"] for seen in made.by_two] == [0.0, 0.0], "each process has one row at a time"
 
 
 @pytest.mark.parametrize("name", ["flat", "folds", "evaluated"])
