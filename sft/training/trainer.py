@@ -86,7 +86,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
             ).logits[0]
             smoothing = self.args.label_smoothing_factor
             loss = cross_entropy(logits.float(), wanted, reduction="sum", label_smoothing=smoothing)
-            loss = loss / (len(wanted) if num_items_in_batch is None else num_items_in_batch)
+            loss = loss / (max(1, len(wanted)) if num_items_in_batch is None else num_items_in_batch)
             if self.args.average_tokens_across_devices and num_items_in_batch is not None:
                 loss = loss * self.accelerator.num_processes
             self._keep_metrics(logits.detach().float(), wanted, ids.shape[1])

@@ -208,3 +208,15 @@ def test_the_choice_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.INFO, "sft"):
         train(tiny_loaded("bloom"), tmp_path, max_steps=1)
     assert "batches are padded" in caplog.text
+
+
+def test_a_batch_of_rows_without_answers_adds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of several processes may have nothing else at an epoch's end. This model's loss takes no count of tokens."""
+    monkeypatch.setattr("sft.training.trainer.fillers", lambda *_: 2)
+    for batches in ("padded", "flat"):
+        loaded = tiny_loaded()
+        loaded.model.accepts_loss_kwargs = False
+        summary = train(loaded, tmp_path, batches=batches, max_steps=-1, num_train_epochs=1)
+        losses = [entry["loss"] for entry in summary.log if "loss" in entry]
+        assert losses[:2] != [0.0, 0.0]
+        assert losses[2] == 0.0
