@@ -51,6 +51,11 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
                 is_training=True,
             )
 
+        def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+            """A training that goes on from its last step has none left; transformers would make one more."""
+            if self.state.global_step < self.state.max_steps:
+                super()._run_epoch(*args, **kwargs)
+
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:

@@ -170,6 +170,17 @@ def test_a_resumed_training_ends_as_one_that_wasnt_stopped(tmp_path: Path) -> No
         torch.testing.assert_close(weight, expected[name], atol=1e-6, rtol=1e-5)
 
 
+def test_a_training_that_is_over_has_no_step_left(tmp_path: Path) -> None:
+    """It may have been stopped after its last step; epochs of three steps don't end with that one."""
+    loaded = tiny_loaded()
+    arguments = {"max_steps": 4, "save_steps": 4, "learning_rate": 0.02, "per_device_train_batch_size": 2}
+    train(loaded, tmp_path, training(), **arguments)
+    resumed = tiny_loaded()
+    summary = train(resumed, tmp_path, training(), resume_from=tmp_path / "checkpoint-4", **arguments)
+    assert summary.steps == 4
+    assert all(torch.equal(weight, weights(loaded)[name]) for name, weight in weights(resumed).items())
+
+
 def test_the_summary_says_what_was_minimised_and_read(tmp_path: Path) -> None:
     labels = training(MethodConfig(method="tfew", args={"unlikelihood": 0.5}), None)
     summary = train(tiny_loaded(), tmp_path, labels, max_steps=-1, num_train_epochs=2, per_device_train_batch_size=2)
