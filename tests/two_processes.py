@@ -22,7 +22,7 @@ from sft.config.schema import ExperimentConfig
 from sft.pipeline.endpoints import run_experiment, train
 from sft.pipeline.predict import predict
 
-EXPERIMENTS = ("flat", "folds", "generated")
+EXPERIMENTS = ("flat", "labels", "folds", "generated")
 
 
 def make_runs(folder: Path) -> dict[str, Any]:
@@ -34,7 +34,8 @@ def make_runs(folder: Path) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name in EXPERIMENTS:
         made[name] = asdict(run_experiment(config(name), folder / "results" / name).record)
-    made["trained"] = train(config("trained")).summary.log
+    trained = train(config("trained")).summary
+    made |= {"trained": trained.log, "padding": trained.computation["padding"]}
     predict(config("trained"), folder / "predicted.tsv", checkpoint=str(folder / "trained"))
     return made
 

@@ -25,7 +25,7 @@ _REQUIRED = {
 }
 
 _OF_TRL = "argument of TRL's SFTConfig"
-_JUDGING_ARGS = ("eval_strategy", "load_best_model_at_end")
+_JUDGING_ARGS = ("eval_strategy", "eval_on_start", "load_best_model_at_end")
 _ABOUT_LABEL_SCORES = ("calibration", "score_normalization", "pmi_premise", "score_shots")
 
 _OWNED_MODEL_ARGS = {
@@ -94,14 +94,15 @@ def _check_trainer_args(config: ExperimentConfig) -> list[Problem]:
     key = "training.trainer_args"
     args = config.training.trainer_args
     problems = _unknown_names(args, trainer_arguments(), key, _OF_TRL)
-    if args.get("eval_strategy", "no") != "no":
-        problems.append(
-            Problem(
-                f"{key}.eval_strategy",
-                "there is no evaluation during training: it would use labels outside the shots",
-                "remove it; the test rows are scored once, at the end",
-            )
+    problems += [
+        Problem(
+            f"{key}.{name}",
+            "there is no evaluation during training: it would use labels outside the shots",
+            "remove it; the test rows are scored once, at the end",
         )
+        for name in ("eval_strategy", "eval_on_start")
+        if args.get(name, "no") not in ("no", False, None)
+    ]
     if args.get("load_best_model_at_end"):
         problems.append(
             Problem(f"{key}.load_best_model_at_end", "needs labels outside the shots to choose by", "remove it")

@@ -13,6 +13,9 @@ from torch.utils.data import RandomSampler, Sampler
 
 from sft.prompting.labelled import IGNORED
 
+# The column that says which row is which, where an objective reads more of a row than its tokens.
+ROW = "row"
+NO_ROW = -1
 _COLUMNS = {"input_ids", "labels"}
 
 
@@ -22,16 +25,21 @@ def fillers(rows: int, batch: int, processes: int) -> int:
 
 
 def filled(dataset: Any, count: int) -> Any:
-    """The rows of a dataset with the columns `input_ids` and `labels`, and `count` of one token and no answer."""
+    """The rows of a dataset with the columns `input_ids` and `labels`, and `count` of one token and no answer.
+
+    Where rows have numbers, these have `NO_ROW`.
+    """
     from datasets import Dataset, concatenate_datasets
 
     rows = {"input_ids": [dataset[0]["input_ids"][:1]] * count, "labels": [[IGNORED]] * count}
+    if ROW in dataset.column_names:
+        rows[ROW] = [NO_ROW] * count
     return concatenate_datasets([dataset, Dataset.from_dict(rows, features=dataset.features)])
 
 
 def can_be_filled(dataset: Any) -> bool:
     """Not where the trainer has packed rows: they have further columns then."""
-    return set(dataset.column_names) == _COLUMNS
+    return set(dataset.column_names) - {ROW} == _COLUMNS
 
 
 class EvenSampler(Sampler[int]):

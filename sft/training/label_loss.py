@@ -18,13 +18,12 @@ from sft.inference.shared_prefixes import ScoringRow, scoring_row
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt, TrainingSequence
 from sft.prompting.labelled import IGNORED
+from sft.training.even_epochs import NO_ROW, ROW
 from sft.training.label_passes import choose_pass
 from sft.training.objectives import LabelTokens, objective_registry
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_ROW = "row"
 
 
 class LabelledRow(NamedTuple):
@@ -91,15 +90,15 @@ class LabelLoss:
 
     def with_row_numbers(self, dataset: Dataset) -> Dataset:
         """The data set with the column that `collate` reads."""
-        return dataset.add_column(_ROW, list(range(len(self._rows))))
+        return dataset.add_column(ROW, list(range(len(self._rows))))
 
     def collate(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """row: [B]. labels: [B, 2], of which a trainer counts one each, whether it counts first positions or not: what
-        it divides the sum of a step's losses by is the number of rows.
+        it divides the sum of a step's losses by is the number of rows. Rows that fill an epoch have none.
         """
-        rows = torch.tensor([example[_ROW] for example in examples])
-        right = [self._training.rows[row].right for row in rows.tolist()]
-        return {_ROW: rows, "labels": torch.tensor([[IGNORED, label] for label in right])}
+        rows = torch.tensor([example[ROW] for example in examples])
+        right = [IGNORED if row == NO_ROW else self._training.rows[row].right for row in rows.tolist()]
+        return {ROW: rows, "labels": torch.tensor([[IGNORED, label] for label in right])}
 
     def check(self, args: Any) -> None:
         """Raise `TrainingError` where one process would run the model on several GPUs at a time."""
@@ -111,10 +110,15 @@ class LabelLoss:
             )
 
     def sum(self, model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The sum of the objective over the rows of a collated batch. model: as the trainer has wrapped it."""
-        rows = [self._rows[i] for i in inputs[_ROW].tolist()]
+        """The sum of the objective over the rows of a collated batch. model: as the trainer has wrapped it.
+
+        A row that fills an epoch is read as the first one, since every process has to read something, and left out.
+        """
+        rows = [self._rows[max(i, 0)] for i in inputs[ROW].tolist()]
         log_probs = self._choice.label_pass(model, rows)
-        return self._objective.losses(self._label_tokens(log_probs, rows, inputs["labels"][:, 1])).sum()
+        right = inputs["labels"][:, 1].to(log_probs.device)
+        losses = self._objective.losses(self._label_tokens(log_probs, rows, right.clamp(min=0)))
+        return losses[right != IGNORED].sum()
 
     def _scoring_row(self, row: LabelledRow) -> ScoringRow:
         """The labels as inference scores them and, where it is asked for and none of them, the answer."""

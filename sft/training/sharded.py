@@ -10,9 +10,14 @@ import torch
 from sft.errors import TrainingError
 
 
+def is_sharded() -> bool:
+    """Whether `accelerate launch` was told to use FSDP."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+
+
 def refuse_sharded(what: str) -> None:
-    """Raise `TrainingError` under `accelerate launch` with FSDP, for what needs the whole trained model."""
-    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+    """Raise `TrainingError` under FSDP, for what needs the whole trained model."""
+    if is_sharded():
         raise TrainingError(
             f"{what} needs the whole trained model in every process, and FSDP leaves a part in each",
             "use `train`, and then `evaluate --checkpoint` without FSDP; or launch without FSDP",

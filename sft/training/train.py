@@ -282,7 +282,7 @@ def _check_packing(args: Any, loaded: LoadedModel) -> None:
 
 
 def _rows_of_step(args: Any) -> int:
-    return int(args.per_device_train_batch_size * args.gradient_accumulation_steps * world_size())
+    return int(args.train_batch_size * args.gradient_accumulation_steps * world_size())
 
 
 def _count_answer_tokens(dataset: Any) -> int:

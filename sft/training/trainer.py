@@ -29,6 +29,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
     class Trainer(SFTTrainer):  # type: ignore[misc]  # of no type here
         _positions = 0
         _too_many = float("inf")  # tokens of a batch
+        _tokens: Any = 0  # a tensor where they are counted on a device
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -39,8 +40,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
         @property
         def padding(self) -> float:
             """The share of padding among the tokens that this process computed."""
-            tokens = self._total_train_tokens / self.accelerator.num_processes
-            return 1.0 - float(tokens) / self._positions if self._positions else 0.0
+            return 1.0 - float(self._tokens) / self._positions if self._positions else 0.0
 
         def get_train_dataloader(self) -> Any:
             rows = self.train_dataset
@@ -57,6 +57,11 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
                 is_training=True,
             )
 
+        def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+            """A training that goes on from its last step has none left; transformers would make one more."""
+            if self.state.global_step < self.state.max_steps:
+                super()._run_epoch(*args, **kwargs)
+
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
@@ -64,7 +69,9 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
                 assert not return_outputs, "only evaluation during training, which there is none of, wants outputs"
                 result = mean_over_rows(self, label_loss.sum(model, inputs), num_items_in_batch)
             else:
-                self._positions += inputs["input_ids"].numel()
+                positions, mask = inputs["input_ids"].numel(), inputs.get("attention_mask")
+                self._positions += positions
+                self._tokens += positions if mask is None else mask.sum()
                 if flat:
                     result = self._flat_loss(model, inputs, num_items_in_batch)
                 else:
@@ -94,7 +101,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
                 logger.warning("memory ran out: batches of %d tokens and more are computed in parts", n_tokens)
                 self._too_many = n_tokens
                 gradients.restore()
-                self._positions, self._total_train_tokens, self._metrics["train"] = counted
+                self._positions, self._tokens, self._total_train_tokens, self._metrics["train"] = counted
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
             first, second = halves(inputs)
@@ -105,10 +112,10 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
             """Not where gradients are averaged after every part, or a penalty would count with each."""
             return self.accelerator.num_processes == 1 and attached.method.penalty(attached.model) is None
 
-        def _counted(self) -> tuple[int, Any, Any]:
+        def _counted(self) -> tuple[int, Any, Any, Any]:
             metrics = self._metrics["train"]
             kept = type(metrics)(list, {name: list(values) for name, values in metrics.items()})
-            return self._positions, self._total_train_tokens, kept
+            return self._positions, self._tokens, self._total_train_tokens, kept
 
         def _flat_loss(self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any) -> torch.Tensor:
             """As TRL's, which waits for the device four times to keep its metrics."""
@@ -122,7 +129,7 @@ def trainer_class(attached: AttachedAdapter, *, flat: bool, label_loss: LabelLos
             ).logits[0]
             smoothing = self.args.label_smoothing_factor
             loss = cross_entropy(logits.float(), wanted, reduction="sum", label_smoothing=smoothing)
-            loss = loss / (len(wanted) if num_items_in_batch is None else num_items_in_batch)
+            loss = loss / (max(1, len(wanted)) if num_items_in_batch is None else num_items_in_batch)
             if self.args.average_tokens_across_devices and num_items_in_batch is not None:
                 loss = loss * self.accelerator.num_processes
             self._keep_metrics(logits.detach().float(), wanted, ids.shape[1])

@@ -24,6 +24,11 @@ class Endings:
             self._known[position] = known
         return known
 
+    @property
+    def end(self) -> int:
+        """The token that ends a text."""
+        return self._allowed.end
+
     def text(self, token: int) -> bytes:
         return self._allowed.texts[token]
 

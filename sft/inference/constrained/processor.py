@@ -115,7 +115,7 @@ class _Row:
     def leaving_room(self, candidates: Sequence[int], left: int) -> list[int]:
         """The candidates after which the text can come to its end within `left` tokens.
 
-        And the token that the shortest ending begins with.
+        And the token that the shortest ending begins with: where the text may end, the one that ends it.
         """
         for token in self._unread:
             self._position = self._endings.after(self._position, token)
@@ -124,4 +124,5 @@ class _Row:
         # Another ending with as few bytes may take more tokens than what is left of the one that was begun.
         self._way = way if self._way is None or len(way) < len(self._way) else self._way
         kept = [token for token in candidates if self._endings.fits(self._position, token, left)]
-        return kept + [token for token in self._way[:1] if token not in kept]
+        first = self._way[0] if self._way else self._endings.end
+        return kept if first in kept else [*kept, first]

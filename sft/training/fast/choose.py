@@ -23,12 +23,24 @@ from sft.training.fast import documents
 from sft.training.fast.compiled import compiled_parts
 from sft.training.fast.lora import fused, fusible_layers
 from sft.training.fast.trial import compiled_differs, flat_differs
+from sft.training.sharded import is_sharded
 
 logger = logging.getLogger(__name__)
 
 Batches = Literal["auto", "flat", "padded"]
 # Compiling takes some ten seconds and saves a fifth: it pays where a GPU computes for a minute.
 WORTH_COMPILING = 2e16
+_SPREAD = "one process spreads its batches over several GPUs (DataParallel)"
+# What a flat batch would leave out, or have for all its tokens as for one long sequence (the noise of NEFTune).
+_PADDED_FOR = (
+    "packing",
+    "padding_free",
+    "use_liger_kernel",
+    "torch_compile",
+    "activation_offloading",
+    "deepspeed",
+    "neftune_noise_alpha",
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +93,7 @@ def choose_steps(
     why_not_compiled = _why_not_compiled(loaded, args, rows, compiles)
     if why_not_compiled is None:
         with fused(layers):
-            why_not_compiled = compiled_differs(loaded, rows)
+            why_not_compiled = _SPREAD if args.n_gpu > 1 else compiled_differs(loaded, rows)
         if why_not_compiled is not None and compiles is True:
             raise TrainingError(f"training.compile is true, and fails: {why_not_compiled}", "set it to false")
     why_not_compiled = _said_by_any(why_not_compiled)
@@ -107,9 +119,11 @@ def _said_by_any(reason: str | None) -> str | None:
 def _fusible(loaded: LoadedModel, args: Any, asked: Collection[str]) -> tuple[list[Any], str | None]:
     """The layers to fuse, or why none. Turns mixed precision off where nothing needs it then."""
     layers, others = fusible_layers(loaded.model)
+    if args.n_gpu > 1:
+        return [], _SPREAD
     if not layers:
         return [], "there is no plain LoRA without dropout on plain linear layers"
-    if args.fsdp or args.deepspeed:
+    if args.fsdp or args.deepspeed or is_sharded():
         return [], "weights are sharded"
     if args.fp16:
         return [], "training.trainer_args.fp16"
@@ -126,7 +140,9 @@ def _fusible(loaded: LoadedModel, args: Any, asked: Collection[str]) -> tuple[li
 
 
 def _why_padded(loaded: LoadedModel, args: Any) -> str | None:
-    for name in ("packing", "padding_free", "use_liger_kernel", "torch_compile", "activation_offloading", "deepspeed"):
+    if args.n_gpu > 1:
+        return _SPREAD
+    for name in _PADDED_FOR:
         if getattr(args, name, None):
             return f"training.trainer_args.{name}"
     if args.loss_type != "nll":

@@ -66,11 +66,14 @@ def _gated_forward(module: Any, made_of: Callable[[Function], Function]) -> Func
 
 @contextlib.contextmanager
 def _forward_of(module: Any, forward: Function) -> Iterator[None]:
+    before = vars(module).get("forward")  # its own where weights are moved between devices
     module.forward = forward
     try:
         yield
     finally:
         del module.forward
+        if before is not None:
+            module.forward = before
 
 
 @contextlib.contextmanager

@@ -65,6 +65,9 @@ def document_attention(
     s_aux: [H], a logit per head that takes part in the softmax and has no value (attention sinks).
     """
     refuse_own_masks(module, attention_mask, position_bias)
+    if not query.is_meta and torch.is_autocast_enabled(query.device.type):  # as torch's attention is computed there
+        dtype = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = sliding_window or None
     if _has_kernel(query, value) and dropout == 0.0 and softcap is None and s_aux is None:

@@ -83,7 +83,7 @@ def fitting(
     answers = max(sum(label != IGNORED for label in row.labels) for row in rows)
 
     def fit(parts: int, checkpointed: bool) -> Fit:
-        tokens = sum(lengths[: batch // parts])
+        tokens = most_tokens(lengths, batch // parts)
         memory = step_memory(model, size, tokens=tokens, answers=answers * (batch // parts), checkpointing=checkpointed)
         return Fit(parts, checkpointed, memory)
 
@@ -107,7 +107,7 @@ def fitting(
 def most_tokens(lengths: Sequence[int], n: int) -> int:
     """Of n sequences drawn without replacement, but once in a thousand times; of the n longest, if that is less.
 
-    Should a batch be larger still, memory runs out, and the run goes on with smaller ones.
+    Should a batch be larger still, memory runs out, and a run of a sweep begins again with smaller ones.
     """
     spread = statistics.pstdev(lengths) * math.sqrt(n)
     likely = n * statistics.fmean(lengths) + _DEVIATIONS * spread

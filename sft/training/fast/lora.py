@@ -83,7 +83,7 @@ def _forward_of(layer: Any) -> Any:
 def fusible_layers(model: Any) -> tuple[list[Any], int]:
     """The LoRA layers that `LoraLinear` computes, and how many trained parameters lie elsewhere.
 
-    That are plain LoRA without dropout, variant or bias on plain linear layers.
+    That are plain LoRA without dropout, variant or trained bias on plain linear layers.
     """
     found = [module for module in model.modules() if _is_fusible(module)]
     ours = {
@@ -107,7 +107,7 @@ def _is_fusible(module: Any) -> bool:
         not module.lora_variant
         and isinstance(module.lora_dropout[adapter], torch.nn.Identity)
         and module.lora_B[adapter].bias is None
-        and not module.base_layer.weight.requires_grad
+        and not any(parameter.requires_grad for parameter in module.base_layer.parameters())
         and "forward" not in vars(module.base_layer)  # as where weights are moved between devices
         and not module.base_layer._forward_hooks
     )

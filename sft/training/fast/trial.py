@@ -50,12 +50,17 @@ def flat_differs(loaded: LoadedModel, rows: Sequence[LabelledIds]) -> str | None
             )
             with attending(loaded.base_model, documents.NAME):
                 together = _logits(loaded, ids, torch.tensor(kept, device=loaded.device), flat=True)
+        with attending(loaded.base_model, documents.NAME):  # kernels may have no backward pass
+            last = torch.tensor(_last(len(ids[1]), len(ids[1])), device=loaded.device)
+            _logits(loaded, ids[1:], last, flat=True).float().sum().backward()  # type: ignore[no-untyped-call]
     except UnsupportedModelError as error:
         return str(error)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # an architecture nobody foresaw may fail anywhere; padded batches still serve it
         return f"{type(error).__name__}: {error}".split("\n")[0]
+    finally:
+        loaded.model.zero_grad(set_to_none=True)
     return _apart(loaded, alone, together)
 
 

@@ -50,6 +50,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "labels outside the shots",
     ),
     (
+        {"training": {"trainer_args": {"eval_on_start": True}}},
+        "training.trainer_args.eval_on_start",
+        "labels outside the shots",
+    ),
+    (
         {"training": {"trainer_args": {"load_best_model_at_end": True}}},
         "training.trainer_args.load_best_model_at_end",
         "labels outside the shots",

@@ -219,6 +219,18 @@ def test_where_other_rules_leave_nothing_the_grammar_decides() -> None:
         assert set((chosen > -torch.inf).nonzero()[:, 0].tolist()) == set(allowed)
 
 
+def test_at_an_end_near_the_limit_the_end_is_always_possible() -> None:
+    """Even where it is likelier that the text goes on in any of many ways, none of which fits."""
+    constraint = grammar_constraint('root ::= [a-z] | [a-z] [a-z] "0000000000"', byte_vocabulary())
+    ids, a = torch.zeros(1, PROMPT_LENGTH, dtype=torch.long), TOKENIZER("a")["input_ids"]
+    processor = constraint.processor(1, 3)
+    processor(ids, torch.zeros(1, byte_vocabulary().size))
+    scores = torch.zeros(1, byte_vocabulary().size)
+    scores[0, TOKENIZER.eos_token_id] = -5.0
+    found = processor(torch.cat([ids, torch.tensor([a])], dim=1), scores)[0]
+    assert (found > -torch.inf).nonzero()[:, 0].tolist() == [TOKENIZER.eos_token_id]
+
+
 def test_near_the_limit_rows_are_kept_in_room_each_for_itself() -> None:
     """A batch does what its rows do alone, and what other rules bar stays barred where something else fits."""
     constraint = json_schema_constraint({"type": "string"}, byte_vocabulary())

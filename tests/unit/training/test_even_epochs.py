@@ -10,7 +10,7 @@ from datasets import Dataset
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
 
 from sft.prompting.labelled import IGNORED
-from sft.training.even_epochs import EvenSampler, can_be_filled, filled, fillers
+from sft.training.even_epochs import NO_ROW, ROW, EvenSampler, can_be_filled, filled, fillers
 
 SEED = 5
 
@@ -61,4 +61,7 @@ def test_fillers_have_a_token_and_no_answer() -> None:
     dataset = Dataset.from_list(rows)
     assert list(filled(dataset, 2)) == [*rows, *[{"input_ids": [7], "labels": [IGNORED]}] * 2]
     assert can_be_filled(dataset)
+    numbered = dataset.add_column(ROW, [0, 1])
+    assert can_be_filled(numbered)
+    assert filled(numbered, 2)[ROW] == [0, 1, NO_ROW, NO_ROW]
     assert not can_be_filled(dataset.add_column("seq_lengths", [[3], [1]])), "TRL has packed them"

@@ -13,7 +13,8 @@ from sft.config.schema import MethodConfig
 from sft.models.load import LoadedModel
 from sft.prompting.build import LabelPrompt
 from sft.training.arguments import trainer_config
-from sft.training.label_loss import LabelledRow, LabelTraining
+from sft.training.even_epochs import NO_ROW, ROW
+from sft.training.label_loss import LabelledRow, LabelLoss, LabelTraining
 from sft.training.train import TrainingSummary, train_adapter
 from tests.fakes import make_config
 from tests.label_scoring import LABELS, brute_force
@@ -121,6 +122,20 @@ def test_rows_are_counted_for_a_model_whose_own_loss_takes_no_count(tmp_path: Pa
     assert train(loaded, tmp_path, training(), **arguments).loss == pytest.approx(expected, rel=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("method", ["label_cross_entropy", "tfew"])
+def test_a_row_that_fills_an_epoch_adds_nothing(method: str) -> None:
+    loaded = tiny_loaded()
+    loss = LabelLoss(training(MethodConfig(method=method)), loaded)
+
+    def total(*rows: int) -> float:
+        return float(loss.sum(loaded.model, loss.collate([{ROW: row} for row in rows])))
+
+    with loss.in_use():
+        assert total(1, NO_ROW, 2, NO_ROW) == pytest.approx(total(1, 2), rel=1e-5)
+        assert total(NO_ROW) == 0.0
+
+
 @pytest.mark.parametrize("method", ["label_cross_entropy", "tfew"])
 def test_training_learns_the_labels_and_leaves_attention_as_it_was(method: str, tmp_path: Path) -> None:
     loaded = tiny_loaded()
@@ -153,6 +168,17 @@ def test_a_resumed_training_ends_as_one_that_wasnt_stopped(tmp_path: Path) -> No
     expected = weights(whole)
     for name, weight in weights(resumed).items():
         torch.testing.assert_close(weight, expected[name], atol=1e-6, rtol=1e-5)
+
+
+def test_a_training_that_is_over_has_no_step_left(tmp_path: Path) -> None:
+    """It may have been stopped after its last step; epochs of three steps don't end with that one."""
+    loaded = tiny_loaded()
+    arguments = {"max_steps": 4, "save_steps": 4, "learning_rate": 0.02, "per_device_train_batch_size": 2}
+    train(loaded, tmp_path, training(), **arguments)
+    resumed = tiny_loaded()
+    summary = train(resumed, tmp_path, training(), resume_from=tmp_path / "checkpoint-4", **arguments)
+    assert summary.steps == 4
+    assert all(torch.equal(weight, weights(loaded)[name]) for name, weight in weights(resumed).items())
 
 
 def test_the_summary_says_what_was_minimised_and_read(tmp_path: Path) -> None:

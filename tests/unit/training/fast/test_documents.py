@@ -87,6 +87,16 @@ def test_attention_weights_are_dropped_out_in_training() -> None:
     torch.testing.assert_close(more.mean(dim=0), kept, atol=0.35, rtol=0)
 
 
+def test_mixed_precision_is_that_of_torchs_attention() -> None:
+    query, key, value = torch.randn(3, 1, 4, 10, 8, generator=torch.Generator().manual_seed(0))
+    places = Documents.of([10], query.device)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = documents.document_attention(None, query, key, value, documents=places)[0]
+        expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected.transpose(1, 2))
+
+
 def test_a_flat_batch_says_where_its_answers_are() -> None:
     rows = [
         {"input_ids": [5, 6, 7, 8], "labels": [-100, -100, 7, 8]},

@@ -129,3 +129,12 @@ def test_batches_are_divided_and_layers_computed_again_as_memory_asks() -> None:
     # Where parts would be small, layers are computed again instead.
     short = fitting(model, size, rows(*[500] * 8), batch=8, free=int(3e9))
     assert (short.parts, short.checkpointing) == (1, True)
+
+
+def test_the_memory_of_a_batch_does_not_hang_on_the_order_of_the_rows() -> None:
+    model = adapted()
+    size = ActivationSize(kept=1e6, largest=1e4, inputs=1e4, layers=100)
+    for lengths in ([5000, 5000, 100, 100], [100, 100, 5000, 5000]):
+        fit = fitting(model, size, rows(*lengths), batch=2, free=int(7e9), checkpointing=False)
+        assert fit.parts == 2
+        assert fit.memory.activations == 5000 * 1e6

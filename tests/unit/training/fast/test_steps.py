@@ -18,6 +18,7 @@ from sft.training.fast import choose
 from sft.training.fast.choose import choose_steps
 from sft.training.fast.flat import FlatCollator, halves
 from sft.training.sequences import loss_labels
+from sft.training.train import _rows_of_step
 from tests.fakes import make_config
 from tests.tiny_models import tiny_loaded
 from tests.unit.training.test_train import SEQUENCES, train
@@ -114,6 +115,7 @@ def test_the_padding_of_padded_batches_is_counted(tmp_path: Path) -> None:
         ("mamba", {"lora": {"r": 4, "target_modules": ["in_proj"]}}, "attention interface"),
         ("llama", {"padding_free": True, "max_length": None}, "trainer_args.padding_free"),
         ("llama", {"loss_type": "dft"}, "trainer_args.loss_type: dft"),
+        ("llama", {"neftune_noise_alpha": 5.0}, "trainer_args.neftune_noise_alpha"),
         ("llama", {"method": "prompt_tuning", "lora": {"num_virtual_tokens": 2}}, "vectors of its own"),
         ("mixtral", {"lora": {"r": 4, "target_modules": ["q_proj"]}}, "router of experts"),
     ],
@@ -127,13 +129,15 @@ def test_what_is_not_flat_says_why(architecture: str, arguments: dict[str, Any],
             train(tiny_loaded(architecture), tmp_path, batches="flat")
 
 
-def steps_for(loaded: LoadedModel, folder: Path, asked: dict[str, Any], **changes: Any) -> tuple[Any, Any]:
+def steps_for(
+    loaded: LoadedModel, folder: Path, asked: dict[str, Any], *, compiles: Any = "auto", **changes: Any
+) -> tuple[Any, Any]:
     config = make_config(training={"trainer_args": {"max_steps": 2}})
     args = trainer_config(config, folder, keep_checkpoints=False)
     for name, value in changes.items():
         setattr(args, name, value)
     rows = [LabelledIds(s.ids, loss_labels(s)) for s in SEQUENCES]
-    return choose_steps(loaded, args, rows, asked=asked), args
+    return choose_steps(loaded, args, rows, asked=asked, compiles=compiles), args
 
 
 def adapted(dtype: torch.dtype, **more: Any) -> LoadedModel:
@@ -158,6 +162,18 @@ def test_mixed_precision_is_left_out_where_nothing_needs_it(tmp_path: Path) -> N
         assert why in steps.report["why_not"]["fused"]
 
 
+def test_replicas_of_one_process_compute_as_ever(tmp_path: Path) -> None:
+    """What is done to one model's layers is wrong in the copies that `DataParallel` makes of them."""
+    changes = {"bf16": True, "mixed_precision": "bf16", "_n_gpu": 2}
+    steps, args = steps_for(adapted(torch.bfloat16), tmp_path, {}, **changes)
+    assert (steps.flat, steps.fused, steps.compiled, args.bf16) == (False, [], False, True)
+    assert "several GPUs" in steps.report["why_not"]["flat"]
+    assert "several GPUs" in steps.report["why_not"]["fused"]
+    assert _rows_of_step(args) == 2 * args.per_device_train_batch_size
+    with pytest.raises(TrainingError, match=r"training\.compile is true, and fails: one process spreads"):
+        steps_for(adapted(torch.bfloat16), tmp_path, {}, compiles=True, **changes)
+
+
 def test_an_architecture_that_attends_otherwise_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes the interface's name and sees its neighbours all the same."""
     from torch.nn.functional import scaled_dot_product_attention
@@ -171,6 +187,24 @@ def test_an_architecture_that_attends_otherwise_is_found_out(tmp_path: Path, mon
     steps, _ = steps_for(adapted(torch.float32), tmp_path, {})
     assert not steps.flat
     assert "from those of a plain forward pass" in steps.report["why_not"]["flat"]
+
+
+def test_attention_without_a_backward_pass_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    function = ALL_ATTENTION_FUNCTIONS["sft_documents"]
+
+    def forward_only(*args: Any, **kwargs: Any) -> Any:
+        output, weights = function(*args, **kwargs)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: (_ for _ in ()).throw(NotImplementedError("no backward")))
+        return output, weights
+
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "sft_documents", forward_only)
+    loaded = adapted(torch.float32)
+    steps, _ = steps_for(loaded, tmp_path, {})
+    assert "no backward" in steps.report["why_not"]["flat"]
+    assert all(parameter.grad is None for parameter in loaded.model.parameters())
 
 
 def test_short_trainings_are_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,3 +301,15 @@ def test_halves_of_a_flat_batch_are_flat_batches() -> None:
         assert half.keys() == expected.keys() == whole.keys()
         for name, value in expected.items():
             assert torch.equal(torch.as_tensor(half[name]), torch.as_tensor(value)), name
+
+
+def test_a_batch_of_rows_without_answers_adds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of several processes may have nothing else at an epoch's end. This model's loss takes no count of tokens."""
+    monkeypatch.setattr("sft.training.trainer.fillers", lambda *_: 2)
+    for batches in ("padded", "flat"):
+        loaded = tiny_loaded()
+        loaded.model.accepts_loss_kwargs = False
+        summary = train(loaded, tmp_path, batches=batches, max_steps=-1, num_train_epochs=1)
+        losses = [entry["loss"] for entry in summary.log if "loss" in entry]
+        assert losses[:2] != [0.0, 0.0]
+        assert losses[2] == 0.0
