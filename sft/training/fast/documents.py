@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import dropout as dropped_out
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from sft.inference.backbone import refuse_own_masks
+from sft.inference.tree_attention.kernels import math_attend, repeated
 
 NAME = "sft_documents"
 _LARGEST_HEAD = 256  # of torch's flash attention
@@ -99,7 +99,7 @@ def _by_kernel(
 
     groups = query.shape[1] // key.shape[1]
     if groups > 1 and not _shares_keys():
-        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+        key, value = repeated(key, groups), repeated(value, groups)
     query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, H, d]
     more: dict[str, Any] = {"enable_gqa": True} if groups > 1 and _shares_keys() else {}
     # transformers' windows hold the token itself and those before it: w tokens in all.
@@ -139,32 +139,25 @@ def _one_document(
     sinks: Tensor | None,
 ) -> Tensor:
     """query: [1, H, t, d]."""
-    shared = query.shape[1] != key.shape[1]
-    n = query.shape[2]
-    windowed = window is not None and window < n
-    if softcap is None and sinks is None and not windowed:
-        return scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scale, dropout_p=dropout, enable_gqa=shared
-        )
-    seen = torch.ones(n, n, dtype=torch.bool, device=query.device).tril()
-    if windowed:
-        assert window is not None
-        seen &= ~seen.tril(-window)
+    n, mask = query.shape[2], None
+    if window is not None and window < n:
+        seen = torch.ones(n, n, dtype=torch.bool, device=query.device).tril()
+        mask = (seen & ~seen.tril(-window))[None, None]
     if softcap is None and sinks is None:
         return scaled_dot_product_attention(
-            query, key, value, attn_mask=seen, scale=scale, dropout_p=dropout, enable_gqa=shared
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=scale,
+            dropout_p=dropout,
+            enable_gqa=query.shape[1] != key.shape[1],
         )
-    if shared:
-        groups = query.shape[1] // key.shape[1]
-        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
-    scores = (query @ key.transpose(-1, -2)).float() * scale
-    if softcap is not None:
-        scores = softcap * torch.tanh(scores / softcap)
-    scores = scores.masked_fill(~seen, -torch.inf)
+    output, log_sum_exp = math_attend(query, key, value, scale, mask, mask is None, softcap, dropout)
     if sinks is not None:
-        scores = torch.cat([scores, sinks.float()[None, :, None, None].expand(1, -1, n, 1)], dim=-1)
-    weights = scores.softmax(dim=-1)[..., :n]
-    return dropped_out(weights.to(value.dtype), p=dropout) @ value
+        output = output * torch.sigmoid(log_sum_exp - sinks[:, None])[..., None].to(output.dtype)
+    return output
 
 
 ALL_ATTENTION_FUNCTIONS.register(NAME, document_attention)
