@@ -24,6 +24,7 @@ Imports = Annotated[
 ]
 ResultsPath = Annotated[Path, typer.Option("--results-path", help="Folder of results.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, no warnings.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Also say what is being done.")]
 Checkpoint = Annotated[
     str | None,
     typer.Option("--checkpoint", metavar="DIR", help="What `train` wrote, to use instead of the bare model."),
@@ -46,8 +47,13 @@ def live_view(quiet: bool) -> Live:
     return Live() if quiet else TerminalLive() if sys.stderr.isatty() else PlainLive()
 
 
-def set_up_output(quiet: bool) -> None:
-    """Warnings to stderr; `--quiet` silences them and the progress bars. Of several processes, the first speaks."""
+def set_up_output(quiet: bool, verbose: bool = False) -> None:
+    """Warnings to stderr; `--quiet` silences them and the progress bars, `--verbose` adds what is being done.
+
+    Of several processes, the first speaks.
+    """
+    if quiet and verbose:
+        raise typer.BadParameter("not together with --quiet", param_hint="--verbose")
     import logging
     import warnings
 
@@ -56,6 +62,7 @@ def set_up_output(quiet: bool) -> None:
     from sft.progress import set_quiet
 
     set_quiet(quiet)
-    configure_logging(logging.ERROR if quiet or not is_main() else logging.WARNING)
+    level = logging.INFO if verbose else logging.WARNING
+    configure_logging(logging.ERROR if quiet or not is_main() else level)
     if not is_main():
         warnings.simplefilter("ignore")

@@ -212,6 +212,15 @@ def _in_configs(problem: Problem, names: list[str], total: int) -> Problem:
     return problem._replace(message=f"{problem.message} [in {len(names)} of {total} configs: {shown}]")
 
 
+def named_arguments(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """NAME=VALUE, value in JSON or plain text, as a dict. option: what gave them, for error messages."""
+    split = [pair.partition("=") for pair in pairs]
+    for pair, (name, equals, _) in zip(pairs, split, strict=True):
+        if not name or not equals:
+            raise SftError(f"{option} {pair!r} is not of the form NAME=VALUE", f"e.g. {option} name=sentiment")
+    return {name: _json_or_text(text) for name, _, text in split}
+
+
 def _kind(value: Any) -> str:
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "true/false", type(None): "null"}
     return kinds.get(type(value), "a number")

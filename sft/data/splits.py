@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,8 @@ def _split_of(file: Path) -> str | None:
 def _by_split(files: Sequence[Path]) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {}
     for file in files:
-        splits.setdefault(_split_of(file) or file.stem, []).append(str(file))
+        # Loaders take nothing but words for the name of a split.
+        splits.setdefault(_split_of(file) or re.sub(r"\W+", "_", file.stem), []).append(str(file))
     return splits
 
 
