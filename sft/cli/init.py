@@ -55,12 +55,15 @@ def init(
     method: Annotated[str | None, typer.Option(metavar="NAME", help="lora, icl or zero-shot; suggested: lora.")] = None,
     shots: Annotated[
         int | None,
-        typer.Option(min=1, help="Labelled rows to learn from: per label where rows have labels, else in total."),
+        typer.Option(
+            metavar="N", min=1, help="Labelled rows to learn from: per label, if there are labels, else in total."
+        ),
     ] = None,
     split: Annotated[
         float | None,
         typer.Option(
-            min=0.0,
+            metavar="SHARE",
+            min=0.01,
             max=0.9,
             help="Share of the rows to hold out for testing, where there is no test split; suggested: 0.2.",
         ),
@@ -98,7 +101,7 @@ def init(
     from sft.init.rows import read_source
 
     person = asker(yes, quiet)
-    paths = data or [person.ask("Data set (file, folder or hub id)", None, "DATA", str)]
+    paths = data or [person.ask("Data set (file, folder or hub id)", None, "DATA, e.g. sft init reviews.csv", str)]
     source = read_source(paths, named_arguments(dataset_arg or (), "--dataset-arg"))
     kind = None if task_type is None else questions.task_type(task_type)
     given = Given(output_column, kind, tuple(input_column or ()), tuple(candidate_column or ()))

@@ -12,7 +12,8 @@ from sft.init.look import Column, is_missing, words_of
 
 _LABEL_NAMES = (
     "label", "labels", "class", "classes", "category", "categories", "target", "sentiment", "intent", "emotion",
-    "emotions", "topic", "topics", "tag", "tags", "gold", "rating", "stars", "stance", "genre", "genres", "type", "verdict",
+    "emotions", "topic", "topics", "tag", "tags", "gold", "rating", "stars", "stance", "genre", "genres", "type",
+    "verdict",
     "klasse", "kategorie", "categoría", "catégorie", "étiquette", "تصنيف", "التصنيف", "فئة", "الفئة", "标签", "类别",
 )  # fmt: skip
 _TEXT_NAMES = (

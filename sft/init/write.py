@@ -39,8 +39,11 @@ def sweep_text(
         f"{_comment(head)}local shared = {_object(nested(shared), _reasons(shared))};\n\n"
         "// what each method adds: `section+:` keeps the other keys of the section\n"
         f"local methods = {{\n{parts},\n}};\n\n"
-        "{\n  configs: {\n    ['%s seed=%d' % [method, seed]]: shared + methods[method] + { seed: seed }\n"
-        f"    for method in std.objectFields(methods)\n    for seed in {_value(list(seeds))}\n  }},\n}}\n"
+        f"local seeds = {_value(list(seeds))};\n\n"
+        '{\n  configs: {\n    ["%s seed=%d" % [method, seed]]: shared + methods[method] + { seed: seed }\n'
+        f"    for method in std.objectFields(methods)\n    for seed in seeds\n"
+        "    // where nothing is drawn or trained, all seeds are the same run\n"
+        '    if method != "zero-shot" || seed == seeds[0]\n  },\n}\n'
     )
 
 
