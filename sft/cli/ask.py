@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -35,7 +36,10 @@ class Terminal(Asker):
 
         while True:
             try:
-                return read(str(typer.prompt(question, default=default, err=True)))
+                # Even with `err`, click prints a space to stdout, which is for results.
+                with contextlib.redirect_stdout(sys.stderr):
+                    text = typer.prompt(question, default=default, err=True)
+                return read(str(text))
             except SftError as error:
                 self.tell(str(error))
             except typer.Abort:

@@ -12,7 +12,6 @@ from sft.cli.ask import asker
 from sft.cli.options import Quiet, Verbose, set_up_output
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
-METHODS = ("lora", "icl", "zero-shot")
 
 
 @app.command()
@@ -98,6 +97,7 @@ def init(
     from sft.init.draft import Choices
     from sft.init.guess import Given
     from sft.init.make import data_folder, make, refuse_existing
+    from sft.init.methods import method_registry
     from sft.init.rows import read_source
 
     person = asker(yes, quiet)
@@ -110,7 +110,7 @@ def init(
     refuse_existing(out, task, force)
     task = task._replace(labels=questions.ask_wordings(person, task, label or ()))
     name = model or person.ask("Model (hub id or folder)", DEFAULT_MODEL, "--model", str)
-    methods = list(METHODS) if sweep else [questions.ask_method(person, method)]
+    methods = list(method_registry) if sweep else [questions.ask_method(person, method)]
     shots = questions.ask_shots(person, task) if shots is None and methods != ["zero-shot"] else shots or 0
     path = str(data_folder(out)) if task.written else task.path
     files = make(out, task, Choices(path, out.stem, name, instruction, shots), methods, sweep=sweep)

@@ -62,7 +62,7 @@ def ask_wordings(person: Asker, task: Task, given: Sequence[str]) -> dict[str, s
             fix = unknown_name_fix(name, task.labels)
             raise SftError(f"--label: {name!r} is no value of the column {task.output!r}", fix)
     if task.labels and all(is_number(name) for name in task.labels):
-        for name in task.labels.keys() - wanted.keys():
+        for name in [name for name in task.labels if name not in wanted]:
             wanted[name] = person.ask(f"What {task.output} {name} means, in a word", name, f"--label {name}=WORDS", str)
     return {**task.labels, **wanted}
 

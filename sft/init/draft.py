@@ -10,6 +10,7 @@ from sft.init.task import Task
 
 _SECTIONS = ("dataset", "model", "prompting", "lora", "training", "inference", "seed")
 _NAMED_IN_INSTRUCTION = 30
+_SAY_NOTHING = {"label", "labels", "class", "target", "gold", "output", "answer", "text", "name", "is", "has"}
 _TOKENS_OF_A_PROMPT = 512
 _TEST_ROWS = 1000
 
@@ -101,9 +102,11 @@ def drafted_instruction(task: Task) -> str:
         return "Choose the right answer."
     if task.task_type == "generation":
         return f"Write the {output} that fits the {inputs}."
+    what = " ".join(word for word in words_of(task.output) if word not in _SAY_NOTHING)
+    of_what = f"Classify the {what} of the {inputs}" if what else f"Classify the {inputs}"
     if 0 < len(words) <= _NAMED_IN_INSTRUCTION:
-        return f"Classify the {inputs} by {output}. Answer with {_listed(words, 'or')}."
-    return f"Classify the {inputs} by {output}. Answer with the {output} alone."
+        return f"{of_what} as {_listed(words, 'or')}."
+    return f"{of_what}. Answer with the {what or 'label'} alone."
 
 
 def humane(name: str) -> str:

@@ -13,12 +13,13 @@ from sft.init.look import Column, is_missing, words_of
 _LABEL_NAMES = (
     "label", "labels", "class", "classes", "category", "categories", "target", "sentiment", "intent", "emotion",
     "emotions", "topic", "topics", "tag", "tags", "gold", "rating", "stars", "stance", "genre", "genres", "type",
-    "verdict",
-    "klasse", "kategorie", "categoría", "catégorie", "étiquette", "تصنيف", "التصنيف", "فئة", "الفئة", "标签", "类别",
+    "verdict", "klasse", "kategorie", "categoría", "catégorie", "étiquette", "تصنيف", "التصنيف", "فئة", "الفئة",
+    "标签", "类别",
 )  # fmt: skip
 _TEXT_NAMES = (
     "answer", "answers", "response", "output", "completion", "reply", "summary", "translation", "highlights", "target",
-    "reference", "corrected", "label", "title", "antwort", "réponse", "respuesta", "الجواب", "إجابة", "ملخص", "答案",
+    "reference", "ref", "corrected", "label", "title", "antwort", "réponse", "respuesta", "الجواب", "إجابة", "ملخص",
+    "答案",
 )  # fmt: skip
 _RIGHT_NAMES = ("answer", "answerkey", "answers", "correct", "gold", "label", "target", "right", "solution")
 _CANDIDATE = re.compile(
@@ -94,7 +95,9 @@ def answers(columns: Sequence[Column], table: Mapping[str, Sequence[Any]]) -> li
     # A table of texts needs one to be the input.
     if sum(column.kind == "text" for column in columns) > 1:
         found += sorted(texts, key=lambda c: _rank(c, _TEXT_NAMES) or 0)
-    return list(dict.fromkeys([*found, *reversed(labels)]))
+    # Without a telling name, an answer is at least there: most often the last column.
+    found += [column for column in reversed(labels) if 5 * column.missing <= column.rows]
+    return list(dict.fromkeys(found))
 
 
 def _answer(columns: Sequence[Column], table: Mapping[str, Sequence[Any]], task_type: TaskType | None) -> Column:
@@ -105,7 +108,7 @@ def _answer(columns: Sequence[Column], table: Mapping[str, Sequence[Any]], task_
         raise DataError(
             "no column looks like the answer: none has few values that come again and again, or a name such as "
             f"label or answer; the columns are: {_described(columns)}",
-            "say which it is, with --output-column NAME",
+            "say which it is, with --output-column NAME; for JSON values as answers see docs/structured.md",
         )
     first = fitting[0]
     words = [c for c in columns if c.kind == "label" and not c.is_numbered and _same(table[c.name], table[first.name])]
@@ -185,8 +188,8 @@ def _separator(column: Column, values: Sequence[Any]) -> str | None:
 
 
 def _are_lists(split: Sequence[Sequence[str]], distinct: int) -> bool:
-    """Whether short parts come again and again, more often than whole texts do; distinct: of those."""
+    """Whether short parts come again and again, no more different ones than whole texts; distinct: of those."""
     parts = [part for row in split for part in row]
     several = sum(len(row) > 1 for row in split)
     short = max((len(part.split()) for part in parts), default=0) <= 3
-    return 10 * several >= len(split) and short and len(set(parts)) < distinct and 3 * len(set(parts)) <= len(parts)
+    return 10 * several >= len(split) and short and len(set(parts)) <= distinct and 3 * len(set(parts)) <= len(parts)

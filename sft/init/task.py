@@ -89,8 +89,10 @@ def row_labels(row: Row, guess: Guess) -> list[str]:
 
 
 def wordings(names: Iterable[str]) -> dict[str, str]:
-    """Labels as words: card_arrival is read as "card arrival"; as they are where that would make two the same."""
+    """Labels as words: card_arrival is "card arrival", true is "yes"; as they are where that makes two the same."""
     names = list(names)
+    if set(names) == {"true", "false"}:
+        return {"false": "no", "true": "yes"}
     words = [" ".join(name.replace("_", " ").split()) or name for name in names]
     return dict(zip(names, words if len(set(words)) == len(words) else names, strict=True))
 

@@ -29,7 +29,11 @@ def jsonnet_text(entries: Sequence[Entry], head: Sequence[str]) -> str:
 def sweep_text(
     shared: Sequence[Entry], methods: Mapping[str, Sequence[Entry]], seeds: Sequence[int], head: Sequence[str]
 ) -> str:
-    """A sweep over methods × seeds: every config is what all share, with what its method adds."""
+    """A sweep over methods × seeds: every config is what all share, with what its method adds.
+
+    A method that neither trains nor shows examples gives the same with every seed, and has one.
+    """
+    once = [name for name, entries in methods.items() if not _draws(nested([*shared, *entries]))]
     parts = ",\n".join(
         f"  {_key(name)}: {_object(nested(entries), _reasons(entries), '  ', adds=True)}"
         for name, entries in methods.items()
@@ -43,12 +47,18 @@ def sweep_text(
         '{\n  configs: {\n    ["%s seed=%d" % [method, seed]]: shared + methods[method] + { seed: seed }\n'
         f"    for method in std.objectFields(methods)\n    for seed in seeds\n"
         "    // where nothing is drawn or trained, all seeds are the same run\n"
-        '    if method != "zero-shot" || seed == seeds[0]\n  },\n}\n'
+        f"    if seed == seeds[0] || !std.member({_value(once)}, method)\n  }},\n}}\n"
     )
 
 
+def _draws(value: Mapping[str, Any]) -> bool:
+    """Whether rows are drawn for training or for prompts."""
+    return value["dataset"].get("shots") != 0 or bool(value.get("inference", {}).get("icl_examples"))
+
+
 def _reasons(entries: Sequence[Entry]) -> dict[tuple[str, ...], str]:
-    return {each.key: each.why for each in entries if each.why}
+    """Of every value, so that the keys tell sections from values; empty where there is nothing to say."""
+    return {each.key: each.why for each in entries}
 
 
 def _object(
@@ -63,7 +73,7 @@ def _object(
     lines = ["{"]
     for name, item in value.items():
         place = (*at, name)
-        if place in reasons:
+        if reasons.get(place):
             lines.append(f"{indent}  // {_one_line(reasons[place])}")
         inside = any(key[: len(place)] == place and key != place for key in reasons)
         text = _object(item, reasons, f"{indent}  ", place, adds=adds) if inside else _value(item, f"{indent}  ")
