@@ -56,6 +56,9 @@ def ask_task(person: Asker, source: Source, guess: Guess, share: float | None) -
 
 def ask_wordings(person: Asker, task: Task, given: Sequence[str]) -> dict[str, str]:
     """What the model reads for each label. Asked for where labels are numbers, which say nothing."""
+    for name in task.labels:
+        if name != name.lower() and name.lower() in task.labels:
+            person.tell(f"note: the labels {name!r} and {name.lower()!r} differ in case only; are they the same?")
     wanted = {name: str(text) for name, text in named_arguments(given, "--label").items()}
     for name in wanted:
         if name not in task.labels:

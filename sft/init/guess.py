@@ -47,7 +47,10 @@ class Given(NamedTuple):
     candidates: tuple[str, ...] = ()
 
 
-def guess(columns: Sequence[Column], table: Mapping[str, Sequence[Any]], given: Given = Given()) -> Guess:  # noqa: B008
+NOTHING = Given()
+
+
+def guess(columns: Sequence[Column], table: Mapping[str, Sequence[Any]], given: Given = NOTHING) -> Guess:
     """What a table is for. table: the values behind `columns`.
 
     Raises `DataError` where nothing looks like an answer, or like an input.
@@ -85,7 +88,7 @@ def _choice(columns: Sequence[Column], given: Given) -> tuple[str, tuple[str, ..
     return output, ((*candidates, output) if wrong_alone else tuple(candidates))
 
 
-def answers(columns: Sequence[Column], table: Mapping[str, Sequence[Any]]) -> list[Column]:
+def _answers(columns: Sequence[Column], table: Mapping[str, Sequence[Any]]) -> list[Column]:
     """The columns that may be the answer, the likeliest first: labels by name, lists, texts by name, other labels."""
     labels = [column for column in columns if column.kind == "label"]
     named = [c for c in columns if c.kind in ("label", "lists") or _separator(c, table[c.name])]
@@ -101,7 +104,7 @@ def answers(columns: Sequence[Column], table: Mapping[str, Sequence[Any]]) -> li
 
 
 def _answer(columns: Sequence[Column], table: Mapping[str, Sequence[Any]], task_type: TaskType | None) -> Column:
-    fitting = answers(columns, table)
+    fitting = _answers(columns, table)
     if task_type == "generation":
         fitting = [column for column in fitting if column.kind == "text"]
     if not fitting:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sft.config.schema import DatasetConfig
 from sft.data.labels import class_names_of
 from sft.data.splits import load_splits
 from sft.errors import DataError
+from sft.init.csv_form import csv_args
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Row = dict[str, Any]
 _LOOKED_AT = 10_000
-_SEPARATORS = (",", ";", "\t", "|")
 
 
 class Source(NamedTuple):
@@ -30,12 +29,12 @@ class Source(NamedTuple):
 
 
 def read_source(paths: Sequence[str], args: Mapping[str, Any]) -> Source:
-    """One hub id, folder or file, or several files. A csv file that is separated by something else is read with that.
+    """One hub id, folder or file, or several files. Csv files are read by the separator that they have.
 
     Raises `DataError` where there are no rows to learn from.
     """
     path = paths[0] if len(paths) == 1 else list(paths)
-    args = dict(args) or _separator_args(paths)
+    args = {**csv_args(paths, args), **args}
     splits = _load(path, args)
     train = splits.get("train") or (next(iter(splits.values())) if len(splits) == 1 else None)
     if train is None or len(train) == 0:
@@ -48,27 +47,6 @@ def _load(path: str | list[str], args: Mapping[str, Any]) -> Mapping[str, Datase
 
     datasets.disable_progress_bars()
     return load_splits(DatasetConfig(path=path, task_type="generation", args=dict(args)))
-
-
-def _separator_args(paths: Sequence[str]) -> dict[str, Any]:
-    """What to tell the loader of csv files whose first line has more of something else than of commas."""
-    for file in (file for path in paths for file in _csv_files(Path(path).expanduser())):
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            separator = separator_of(lines.readline())
-        if separator != ",":
-            return {"sep": separator}
-    return {}
-
-
-def _csv_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(path.glob("*.csv"))
-    return [path] if path.suffix == ".csv" and path.is_file() else []
-
-
-def separator_of(line: str) -> str:
-    """What separates the names of columns; a comma if in doubt."""
-    return max(_SEPARATORS, key=line.count)
 
 
 def table_of(rows: Dataset) -> dict[str, list[Any]]:

@@ -155,6 +155,21 @@ def test_a_test_split_without_answers_is_none(here: Path, sft: Sft) -> None:
     assert "6 of 24 rows are held out" in ended.err
 
 
+def test_a_file_of_another_encoding_is_refused_and_read_where_it_is_named(here: Path, sft: Sft) -> None:
+    rows = [f"{TEXT.strip()} {i};{GOOD if i % 2 else BAD}" for i in range(12)]
+    (here / "reviews.csv").write_text("\n".join(["review;label", *rows]), encoding="cp1256")
+    ended = sft("init", "reviews.csv", "--yes")
+    assert ended.code == 2
+    assert "reviews.csv is not in UTF-8" in ended.err
+    assert sft("init", "reviews.csv", "--yes", "--dataset-arg", "encoding=cp1256").code == 0
+    assert load_config("config.jsonnet").dataset.labels == {GOOD: GOOD, BAD: BAD}
+
+
+def test_labels_that_differ_in_case_only_are_told(here: Path, sft: Sft) -> None:
+    write_jsonl(here / "all.jsonl", [*labelled_rows(4), {"text": "one more", "label": "Neutral"}])
+    assert "'Neutral' and 'neutral' differ in case only" in sft("init", "all.jsonl", "--yes").err
+
+
 REFUSED: dict[str, tuple[list[str], list[str]]] = {
     "there already": (["data", "--yes"], ["config.jsonnet: there already", "--force"]),
     "no such file": (["no.csv", "--yes"], ["no file or folder 'no.csv'"]),

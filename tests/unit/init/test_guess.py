@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sft.errors import DataError
-from sft.init.guess import Given, Guess, guess
+from sft.init.guess import NOTHING, Given, Guess, guess
 from sft.init.look import look
 
 N = 24
@@ -19,7 +19,7 @@ LETTER = ["A", "B", "C"] * (N // 3)
 TAGS = ["joy, love", "joy", "love, fear", "fear"] * (N // 4)
 
 
-def of(given: Given = Given(), **columns: Sequence[Any]) -> Guess:  # noqa: B008
+def of(given: Given = NOTHING, **columns: Sequence[Any]) -> Guess:
     return guess(look(columns), columns, given)
 
 
