@@ -38,6 +38,7 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed ## Write what is generated from the code; a test fails while it is stale
 	$(BIN)/python -m sft.config.reference > docs/configuration.md
+	$(BIN)/python -m sft.cli.reference > docs/cli.md
 
 clean:
 	rm -rf $(VENV) $(QUANTIZED_VENV) $(QUICKSTART_RESULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from sft.cli.app import app, main
+from sft.cli import init
 from sft.cli import runs
 from sft.cli import sweep
 from sft.cli import curve

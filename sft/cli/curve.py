@@ -17,6 +17,7 @@ from sft.cli.options import (
     Quiet,
     ResultsPath,
     Seed,
+    Verbose,
     live_view,
     load,
     set_up_output,
@@ -29,7 +30,9 @@ def curve(
     shots: Annotated[
         str, typer.Option(metavar="N,N,…", help="Labelled rows per label (in total for generation); 0: zero-shot.")
     ],
-    seeds: Annotated[int, typer.Option(help="Runs of everything: the config's seed and the following ones.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", help="Runs of everything: the config's seed and the following ones.")
+    ] = 5,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +44,7 @@ def curve(
         str | None, typer.Option(metavar="NAME,…", help="Calibrations, and none; default: the config's.")
     ] = None,
     icl_examples: Annotated[
-        int, typer.Option(help="At most so many in-context examples per label (in total for generation).")
+        int, typer.Option(metavar="N", help="At most so many in-context examples per label (in total for generation).")
     ] = 4,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="The result to show; default: accuracy.")] = None,
     results_path: ResultsPath = Path("results"),
@@ -49,6 +52,7 @@ def curve(
     random_seed: Seed = None,
     imports: Imports = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run a learning curve and say how many labels each method needs.
 
@@ -56,7 +60,7 @@ def curve(
 
     Example: sft curve my.json --shots 0,4,16,64 --seeds 5 --methods zero,icl,lora --results-path curve-results
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "curve")
     from sft.curve import run_curve
     from sft.experiments.curve import CurveSpec
