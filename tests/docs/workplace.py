@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import logging
 import shlex
@@ -50,7 +51,7 @@ class Workplace:
                 read_value(path)  # a command of the page checks the rest, with its imports
 
     def _command(self, command: str, block: Block) -> None:
-        words = shlex.split(command, comments=True)
+        words = [path for word in shlex.split(command, comments=True) for path in sorted(glob.glob(word)) or [word]]
         if words[:3] == ["python", "-m", "sft.cli"]:
             words = ["sft", *words[3:]]
         assert words[0] == "sft", f"{block.place}: {words[0]} can't be run here: mark the block with a reason"
