@@ -41,6 +41,8 @@ site: $(VENV)/.installed-dev ## Build the documentation into ./site: offline, an
 
 docs: $(VENV)/.installed ## Write what is generated from the code; a test fails while it is stale
 	$(BIN)/python -m sft.config.reference > docs/configuration.md
+	$(BIN)/python -m docs.tools.benchmarks > docs/benchmarks.md
+	$(BIN)/python -m docs.pictures.draw
 
 clean:
 	rm -rf $(VENV) $(QUANTIZED_VENV) $(QUICKSTART_RESULTS) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

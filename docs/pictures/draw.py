@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from docs.pictures.svg import BAR, CHARACTER, FAINT, LEARNT, LINE, READ, SIZE, WIDTH, MOST, Picture, shown
+from docs.pictures.svg import BAR, CHARACTER, FAINT, LEARNT, LINE, MOST, READ, SIZE, WIDTH, Picture, shown
 
 FOLDER = Path(__file__).parent
 FACTS = FOLDER / "facts.json"
@@ -110,7 +110,9 @@ def calibration(facts: dict[str, Any]) -> str:
     picture.text(_LEFT, y, f"“{facts['message']}”", bold=True)
     for name in ("none", "contextual"):
         y += 30
-        picture.text(_LEFT, y, {"none": "probabilities as scored", "contextual": "divided by the above"}[name], fill=FAINT)
+        picture.text(
+            _LEFT, y, {"none": "probabilities as scored", "contextual": "divided by the above"}[name], fill=FAINT
+        )
         y = _bars(picture, facts["labels"], facts["probabilities"][name], y, 1.0, lambda v: f"{v:.2f}")
     for name, said in _NAMES.items():
         y += 48

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +86,9 @@ def calibration_facts(config: ExperimentConfig) -> dict[str, Any]:
         "per_label": np.bincount(references, minlength=len(labels)).tolist(),
         "message": items[row]["inputs"]["text"],
         "reference": items[row]["reference"],
-        "probabilities": {name: rounded(np.exp(log_softmax(s)[row])) for name, s in {"none": scores, **adjusted}.items()},
+        "probabilities": {
+            name: rounded(np.exp(log_softmax(s)[row])) for name, s in {"none": scores, **adjusted}.items()
+        },
         "content_free": rounded(np.exp(log_softmax(np.logaddexp.reduce(np.array(beside), axis=0, keepdims=True))[0])),
         "predicted": {name: _counts(s) for name, s in {"none": scores, **adjusted}.items()},
         "accuracy": {

@@ -21,7 +21,15 @@ class Picture:
         self._parts: list[str] = []
 
     def text(
-        self, x: float, y: float, text: str, *, mono: bool = False, bold: bool = False, fill: str = INK, end: bool = False
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        mono: bool = False,
+        bold: bool = False,
+        fill: str = INK,
+        end: bool = False,
     ) -> None:
         weight = ' font-weight="600"' if bold else ""
         anchor = ' text-anchor="end"' if end else ""
