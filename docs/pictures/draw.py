@@ -1,4 +1,4 @@
-"""`python -m docs.pictures.draw` draws the pictures of docs/concepts.md from facts.json; `--facts` computes that anew."""
+"""`python -m docs.pictures.draw` draws the pictures of docs/concepts.md from facts.json; `--facts` computes it anew."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _chips(picture: Picture, row: Sequence[tuple[str, bool]], y: float) -> float
 
 
 def tree(facts: dict[str, Any]) -> str:
-    """The labels' tokens as a tree, downwards, with the log-probability of each, and the labels' scores at their ends."""
+    """The labels' tokens as a tree, downwards, each with its log-probability, and the labels' scores at their ends."""
     picture = Picture("Labels as a tree of tokens: what several labels begin with is read once")
     first, *rest = facts["prompt"].split("\n")
     picture.text(_LEFT, 36, f"The prompt: {facts['prompt_tokens']} tokens, read once", bold=True)

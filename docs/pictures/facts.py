@@ -1,4 +1,4 @@
-"""What the pictures show, taken from the quickstart's data and model by the code of a run. The numbers of facts.json."""
+"""What the pictures show, taken from the quickstart's data and model by the code of a run: facts.json."""
 
 from __future__ import annotations
 

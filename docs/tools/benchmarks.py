@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """title: a heading. script: in benchmarks/. files: stems of results, each with its machine. about: what it tells."""
+    """title: a heading. script: in benchmarks/. files: stems of results, one a machine. about: what it tells."""
 
     title: str
     script: str
@@ -27,8 +27,8 @@ BENCHMARKS = (
         "Scoring labels",
         "label_scoring.py",
         ("label_scoring_gpu", "label_scoring_cpu"),
-        "Rows a second with all labels scored, beside lm-eval on the same prompts. *Floor*: the time of the matrix products alone. "
-        "7b and 0.5b are shapes of Qwen2.5 with random weights.",
+        "Rows a second with all labels scored, beside lm-eval on the same prompts. *Floor*: the time of the matrix "
+        "products alone. 7b and 0.5b are shapes of Qwen2.5 with random weights.",
     ),
     Benchmark(
         "Generating",
@@ -98,9 +98,10 @@ BENCHMARKS = (
 def page() -> str:
     parts = [
         "# Benchmarks",
-        "Written from the files in `benchmarks/results` by `make docs`; a test compares. Each table says on which machine and at which "
-        "commit it was measured. A figure is of that machine: compare within a table. Negative results are here too. Models named "
-        "base-… were pretrained for this project and are very small; their accuracies show that things work, not which method is best.",
+        "Written from the files in `benchmarks/results` by `make docs`; a test compares. Each table says on which "
+        "machine and at which commit it was measured. A figure is of that machine: compare within a table. Negative "
+        "results are here too. Models named base-… were pretrained for this project and are very small; their "
+        "accuracies show that things work, not which method is best.",
     ]
     for benchmark in BENCHMARKS:
         parts += [
@@ -114,7 +115,8 @@ def page() -> str:
 
 def _of_file(stem: str) -> Iterator[str]:
     value = json.loads((RESULTS / f"{stem}.json").read_text(encoding="utf-8"))
-    yield f"**{_machine(value)}** {_versions(value)}; commit {_commit(value)} ([data](../benchmarks/results/{stem}.json))"
+    data = f"[data](../benchmarks/results/{stem}.json)"
+    yield f"**{_machine(value)}** {_versions(value)}; commit {_commit(value)} ({data})"
     if value.get("note"):
         yield f"Note: {value['note']}"
     if stem in _TABLES:

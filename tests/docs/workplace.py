@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import logging
 import shlex
@@ -51,12 +50,18 @@ class Workplace:
                 read_value(path)  # a command of the page checks the rest, with its imports
 
     def _command(self, command: str, block: Block) -> None:
-        words = [path for word in shlex.split(command, comments=True) for path in sorted(glob.glob(word)) or [word]]
+        words = [path for word in shlex.split(command, comments=True) for path in self._fitting(word)]
         if words[:3] == ["python", "-m", "sft.cli"]:
             words = ["sft", *words[3:]]
         assert words[0] == "sft", f"{block.place}: {words[0]} can't be run here: mark the block with a reason"
         code = _sft(words)
         assert code == 0, f"{block.place}: `{command}` ends with {code}"
+
+    def _fitting(self, word: str) -> list[str]:
+        """What a shell makes of a pattern of paths; other words as they are."""
+        is_pattern = "*" in word and " " not in word and not word.startswith("*")
+        found = sorted(self._folder.glob(word)) if is_pattern else []
+        return [str(path.relative_to(self._folder)) for path in found] or [word]
 
     def _check_config(self, path: Path) -> None:
         """A whole config, a sweep, or a part of a config, which is put into one that has everything."""
@@ -89,7 +94,7 @@ def _merged(base: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sft(words: list[str]) -> int:
-    """The command's exit code. It prints and warns as it does for users, and leaves logging and signals as they were."""
+    """The command's exit code. It warns as it does for users, and leaves logging and signals as they were."""
     root, ours = logging.getLogger(), logging.getLogger("sft")
     handlers, levels, argv = root.handlers[:], (root.level, ours.level), sys.argv
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
