@@ -37,7 +37,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 site: $(VENV)/.installed-dev ## Build the documentation into ./site: offline, and broken links are errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs: $(VENV)/.installed ## Write what is generated from the code; a test fails while it is stale
 	$(BIN)/python -m sft.config.reference > docs/configuration.md
