@@ -24,6 +24,8 @@ REASONS = {
     "part of a record",
     "tested by itself",  # by a test of its own, which reads the block from the page
 }
+READ_ONLY = {REPOSITORY / "docs/cli.md"}
+"""Pages with examples of files that nobody has: their commands are parsed, and not run."""
 RUN = {"sh", "python", "json", "jsonnet"}
 SHOWN = {"text", "diff", "yaml"}
 """Blocks that are read only: output, changes and other programs' files."""

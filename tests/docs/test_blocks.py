@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.docs.blocks import PAGES, REASONS, RUN, SHOWN, Block, blocks_of
+from tests.docs.blocks import PAGES, READ_ONLY, REASONS, RUN, SHOWN, Block, blocks_of, commands_of
+from tests.docs.options import check_options, understood
 from tests.docs.workplace import workplace
 
-RUNNABLE = {page: [b for b in blocks_of(page) if b.language in RUN and b.reason is None] for page in PAGES}
+RUNNABLE = {
+    page: [b for b in blocks_of(page) if b.language in RUN and b.reason is None]
+    for page in PAGES
+    if page not in READ_ONLY
+}
 WITH_BLOCKS = [page for page, blocks in RUNNABLE.items() if blocks]
 
 
@@ -40,6 +46,24 @@ def test_the_blocks_of_a_page_run_in_their_order(page: Path, tmp_path: Path) -> 
     with workplace(tmp_path) as place:
         for block in RUNNABLE[page]:
             place.run(block)
+
+
+def test_commands_that_are_not_run_have_options_that_exist() -> None:
+    unrun = [b for page in PAGES for b in blocks_of(page) if b.language == "sh" and (b.reason or page in READ_ONLY)]
+    commands = [(block, command) for block in unrun for command in commands_of(block.text)]
+    ours = [(block, words) for block, command in commands for words in understood(command)]
+    assert len(ours) > 8
+    for block, words in ours:
+        check_options(words, block)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["sft evaluete x.json", "sft evaluate x.json --seed 3", "sft results calibrate results"]
+)
+def test_a_command_with_a_wrong_option_is_found(wrong: str) -> None:
+    block = Block(PAGES[0], 1, "sh", None, wrong, "needs a GPU")
+    with pytest.raises(AssertionError, match=r"\.md:1: "):
+        check_options(shlex.split(wrong)[1:], block)
 
 
 def test_a_block_that_cannot_be_run_is_found(tmp_path: Path) -> None:
