@@ -43,6 +43,15 @@ def test_nothing_is_fetched_from_another_server(site: Path) -> None:
         assert re.findall(r'(?:src="|<link [^>]*href=")https?:[^"]*', text) == [], page.name
 
 
+def test_no_list_table_or_fence_is_left_as_text(site: Path) -> None:
+    """GitHub takes lists without a blank line before them, and two spaces of indentation below them; mkdocs doesn't."""
+    left = re.compile(r"^(- |\d+\. |\||```)", flags=re.M)
+    for page in sorted(site.rglob("*.html")):
+        paragraphs = re.findall(r"<p>(.*?)</p>", page.read_text(encoding="utf-8"), flags=re.S)
+        found = [text[:80] for text in paragraphs if left.search(text)]
+        assert found == [], f"{page.relative_to(site)}: indent by four spaces, and leave a line empty: {found}"
+
+
 def test_a_link_to_a_file_of_the_repository_leads_to_it_in_the_site(site: Path) -> None:
     text = (site / "cookbook/cluster.html").read_text(encoding="utf-8")
     (link,) = set(re.findall(r'href="([^"]*cluster\.jsonnet[^"]*)"', text))
