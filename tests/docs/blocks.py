@@ -53,6 +53,12 @@ def blocks_of(page: Path) -> list[Block]:
     return list(_blocks(page, page.read_text(encoding="utf-8").splitlines()))
 
 
+def file_of(page: Path, title: str) -> str:
+    """The text of the file that a page shows under this name."""
+    (text,) = [block.text for block in blocks_of(page) if block.title == title]
+    return text
+
+
 def _blocks(page: Path, lines: list[str]) -> Iterator[Block]:
     i = 0
     while i < len(lines):
