@@ -9,7 +9,7 @@ from pathlib import Path
 from sft.evaluation.metrics import metric_registry
 from sft.records import read_items
 from tests.conftest import REPOSITORY
-from tests.docs.blocks import blocks_of
+from tests.docs.blocks import RUN, blocks_of
 from tests.docs.workplace import workplace
 
 PAGE = (REPOSITORY / "docs/metrics.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_the_page_lists_every_metric_with_its_arguments_and_whether_it_has_inter
 def test_a_users_metric_in_one_file_is_computed_by_its_name(tmp_path: Path) -> None:
     with workplace(tmp_path) as place:
         for block in blocks_of(REPOSITORY / "docs/metrics.md"):
-            if block.reason is None and block.language in ("python", "sh"):
+            if block.reason is None and block.language in RUN:
                 place.run(block)
         (path,) = (tmp_path / "results").glob("*/record.json")
         results = json.loads(path.read_text(encoding="utf-8"))["results"]
