@@ -40,9 +40,9 @@ site: $(VENV)/.installed-dev ## Build the documentation into ./site: offline, an
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs: $(VENV)/.installed ## Write what is generated from the code; a test fails while it is stale
-	$(BIN)/python -m sft.config.reference > docs/configuration.md
 	$(BIN)/python -m docs.tools.benchmarks > docs/benchmarks.md
 	$(BIN)/python -m docs.pictures.draw
+	$(BIN)/python -m sft.config.reference > docs/configuration.md
 
 clean:
 	rm -rf $(VENV) $(QUANTIZED_VENV) $(QUICKSTART_RESULTS) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
