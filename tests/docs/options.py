@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from typing import Any
 
@@ -10,10 +11,12 @@ import typer
 from sft.cli import app
 from tests.docs.blocks import Block
 
+_OPERATORS = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>"}
+
 
 def understood(command: str) -> list[list[str]]:
     """The words after `sft` of a command, or after `-m sft.cli` of a launcher; nothing for other programs."""
-    words = shlex.split(command, comments=True)
+    words = list(itertools.takewhile(lambda word: word not in _OPERATORS, shlex.split(command, comments=True)))
     if "sft.cli" in words:
         return [words[words.index("sft.cli") + 1 :]]
     return [words[words.index("sft") + 1 :]] if "sft" in words[:2] else []

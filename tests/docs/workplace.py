@@ -54,7 +54,11 @@ class Workplace:
         if words[:3] == ["python", "-m", "sft.cli"]:
             words = ["sft", *words[3:]]
         assert words[0] == "sft", f"{block.place}: {words[0]} can't be run here: mark the block with a reason"
-        code = _sft(words)
+        words, into = (words[:-2], Path(words[-1])) if words[-2:-1] == [">"] else (words, None)
+        with contextlib.ExitStack() as stack:
+            if into is not None:
+                stack.enter_context(contextlib.redirect_stdout(stack.enter_context(into.open("w", encoding="utf-8"))))
+            code = _sft(words)
         assert code == 0, f"{block.place}: `{command}` ends with {code}"
 
     def _fitting(self, word: str) -> list[str]:
