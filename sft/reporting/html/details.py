@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from sft.evaluation.outcome import ClassificationOutcome, MultilabelOutcome
 from sft.reporting.find import FoundRun
+from sft.reporting.html.facts import facts
 from sft.reporting.html.items import Choice, ShownItem, choose_items, shown_item
 from sft.reporting.html.numbered import Numbered
 from sft.reporting.html.run_sections import Section, ShownRun, run_section_registry
@@ -83,7 +84,8 @@ def _body(run: ShownRun, environment: Environment) -> Markup:
             sections.append((f"sections/{name}.html", built))
         else:
             missing.append((entry.title, built))
-    return Markup(environment.get_template("run.html").render(run=run, sections=sections, missing=missing))
+    template = environment.get_template("run.html")
+    return Markup(template.render(run=run, facts=facts(run), sections=sections, missing=missing))
 
 
 def _items(run: ShownRun, budget: int, environment: Environment) -> Markup:

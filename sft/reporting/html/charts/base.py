@@ -85,7 +85,7 @@ def dashed(titles: Sequence[str], grey: Sequence[str] = ()) -> dict[str, Any]:
 def shaped(titles: Sequence[str], grey: Sequence[str] = ()) -> dict[str, Any]:
     """A scale for `shape`, which tells apart what has the same colour to some eyes."""
     shapes = [SHAPES[(number + number // len(SHAPES)) % len(SHAPES)] for number in range(len(titles))]
-    return {"domain": [*titles, *grey], "range": [*shapes, *["stroke"] * len(grey)]}
+    return {"domain": [*titles, *grey], "range": [*shapes, *["circle"] * len(grey)]}
 
 
 def rounded(value: float | None) -> float | None:

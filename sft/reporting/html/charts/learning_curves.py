@@ -18,7 +18,11 @@ def learning_curves(table: ReportTable) -> Chart | None:
     by_metric = {metric: series for metric, series in by_metric.items() if series}
     if not by_metric:
         return None
-    rows = [row for metric, series in by_metric.items() for one in series for row in _rows(metric, one)]
+    rows = []
+    for metric, series in by_metric.items():
+        # What comes first is drawn beneath.
+        for one in sorted(series, key=lambda one: not one.baseline):
+            rows += _rows(metric, one)
     known = [one for series in by_metric.values() for one in series]
     methods = list(dict.fromkeys(one.title for one in known if not one.baseline))
     baselines = list(dict.fromkeys(one.title for one in known if one.baseline))

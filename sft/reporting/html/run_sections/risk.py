@@ -12,6 +12,5 @@ def risk(run: ShownRun) -> Section | str:
     if isinstance(probabilities, str):
         return probabilities
     assert run.right is not None
-    return Section(
-        "Risk and coverage", {"chart": risk_coverage_curve(probabilities.max(axis=1), run.right)}, wide=False
-    )
+    chart = risk_coverage_curve(probabilities.max(axis=1), run.right)
+    return Section("Risk and coverage", {"chart": chart}, wide=False)
