@@ -24,9 +24,9 @@ LOG = [{"loss": 2.0 / step, "learning_rate": 1e-3, "step": step, "epoch": float(
 def write_scored(
     results: Path, texts: Sequence[str], confidences: Sequence[float], wrong: Sequence[int] = (), **more: Any
 ) -> Path:
-    """A finished classification run over `NAMES`, references in turn; the rows in `wrong` are answered by the next label.
+    """A finished classification run over `NAMES`, references in turn.
 
-    confidences: of the answers; the other labels share the rest.
+    wrong: rows that are answered by the next label. confidences: of the answers; the other labels share the rest.
     """
     references = np.arange(len(texts)) % len(NAMES)
     predictions = (references + np.isin(np.arange(len(texts)), wrong)) % len(NAMES)
