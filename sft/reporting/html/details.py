@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jinja2 import Environment
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sft.evaluation.outcome import ClassificationOutcome, MultilabelOutcome
 from sft.reporting.find import FoundRun
 from sft.reporting.html.facts import facts
-from sft.reporting.html.items import Choice, ShownItem, choose_items, shown_item
+from sft.reporting.html.items import Choice, choose_items, shown_item
 from sft.reporting.html.numbered import Numbered
 from sft.reporting.html.run_sections import Section, ShownRun, run_section_registry
 from sft.reporting.judged import items_of_run
@@ -36,17 +36,27 @@ class Details(NamedTuple):
     finished: int
 
 
-def details(
-    configurations: Sequence[Numbered], found: Sequence[FoundRun], budget: int, environment: Environment
-) -> Details:
-    """A run of each configuration, then a second one, …, at most `MOST_RUNS` and about `budget` bytes.
+def runs_in_turn(configurations: Sequence[Numbered], found: Sequence[FoundRun]) -> list[ShownRun]:
+    """The finished runs: one of each configuration, then a second one of each, …"""
+    folders = {run.folder.name: run for run in found}
+    finished = [(one.number, [run.folder for run in one.runs if run.status == "completed"]) for one in configurations]
+    turns = range(max((len(names) for _, names in finished), default=0))
+    return [_shown(number, folders[names[turn]]) for turn in turns for number, names in finished if turn < len(names)]
+
+
+def without_content(runs: Sequence[ShownRun]) -> Details:
+    """What is left of the page's part where nothing is said of the runs: what surrounds their sections."""
+    return Details([DetailedRun(_title(run), Markup(""), Markup("")) for run in runs[:MOST_RUNS]], len(runs))
+
+
+def details(runs: Sequence[ShownRun], budget: int, environment: Environment) -> Details:
+    """The first `MOST_RUNS` runs, or as many as fit into about `budget` bytes.
 
     Half of the budget may go to sections; items get the rest, in equal shares, what one doesn't need left to the next.
     """
-    shown = list(_in_turn(configurations, {run.folder.name: run for run in found}))
     bodies: list[tuple[ShownRun, Markup]] = []
     room = int(_FOR_SECTIONS * budget)
-    for run in shown[:MOST_RUNS]:
+    for run in runs[:MOST_RUNS]:
         body = _body(run, environment)
         size = len(body.encode())
         if size > room:
@@ -54,20 +64,16 @@ def details(
         room -= size
         budget -= size
         bodies.append((run, body))
-    runs = []
+    made = []
     for number, (run, body) in enumerate(bodies):
         items = _items(run, budget // (len(bodies) - number), environment)
         budget -= len(items.encode())
-        runs.append(DetailedRun(f"#{run.number} · {run.name} · seed {run.record.seed}", body, items))
-    return Details(runs, len(shown))
+        made.append(DetailedRun(_title(run), body, items))
+    return Details(made, len(runs))
 
 
-def _in_turn(configurations: Sequence[Numbered], found: dict[str, FoundRun]) -> Iterator[ShownRun]:
-    finished = [(one.number, [run.folder for run in one.runs if run.status == "completed"]) for one in configurations]
-    for turn in range(max((len(folders) for _, folders in finished), default=0)):
-        for number, folders in finished:
-            if turn < len(folders):
-                yield _shown(number, found[folders[turn]])
+def _title(run: ShownRun) -> str:
+    return f"#{run.number} · {run.name} · seed {run.record.seed}"
 
 
 def _shown(number: int, run: FoundRun) -> ShownRun:
@@ -94,19 +100,21 @@ def _items(run: ShownRun, budget: int, environment: Environment) -> Markup:
         return Markup("")
     outcome = run.judged.outcome
     labels = outcome.labels if isinstance(outcome, (ClassificationOutcome, MultilabelOutcome)) else None
-    items = [
-        shown_item(item, bool(right), labels)
-        for item, right in zip(items_of_run(run.folder, run.record), run.right, strict=True)
-    ]
-    browser = environment.get_template("items.html")
+    items = items_of_run(run.folder, run.record)
+    right = run.right.tolist()
+    browser, row = environment.get_template("items.html"), environment.get_template("item.html")
     number = {label: i for i, label in enumerate(labels or ())}
-    row = environment.get_template("item.html")
+    shared = {
+        "labels": labels or (),
+        "right": RIGHT[outcome.task_type],
+        "has_probabilities": any("probabilities" in item for item in items),
+    }
 
-    def render(item: ShownItem) -> str:
+    def render(place: int) -> str:
+        item = shown_item(items[place], right[place], labels)
         return row.render(item=item, classes=[number[label] for label in item.classes])
 
-    def whole(choice: Choice) -> Markup:
-        return Markup(browser.render(choice=choice, labels=labels or (), right=RIGHT[outcome.task_type], items=items))
-
-    frame = len(whole(Choice((), (0, len(items)), (0, len(items)))).encode())
-    return whole(choose_items(items, budget - frame, run.record.run_id, render))
+    # As long as it gets, whatever is chosen.
+    frame = browser.render(shared, choice=Choice((), (0, len(items)), (0, len(items))))
+    chosen = choose_items(right, budget - len(frame.encode()), run.record.run_id, render)
+    return Markup(browser.render(shared, choice=chosen))

@@ -19,7 +19,7 @@ class ShownItem(NamedTuple):
     """
 
     row: int
-    right: bool | None
+    right: bool
     inputs: Mapping[str, str]
     references: Sequence[str]
     answer: str
@@ -46,7 +46,7 @@ class Choice(NamedTuple):
         return f"Shown: {wrong}{more}, {right}{how}."
 
 
-def shown_item(item: Mapping[str, Any], right: bool | None, labels: Sequence[str] | None) -> ShownItem:
+def shown_item(item: Mapping[str, Any], right: bool, labels: Sequence[str] | None) -> ShownItem:
     """labels: of the task; None where rows have none or candidates of their own."""
     answer, references = item["prediction"], references_of(item)
     answers = answer if isinstance(answer, list) else [answer]
@@ -64,13 +64,13 @@ def shown_item(item: Mapping[str, Any], right: bool | None, labels: Sequence[str
     )
 
 
-def choose_items(items: Sequence[ShownItem], budget: int, seed: str, render: Callable[[ShownItem], str]) -> Choice:
+def choose_items(right: Sequence[bool], budget: int, seed: str, render: Callable[[int], str]) -> Choice:
     """All errors, then a sample of the others, within `budget` bytes; a sample of the errors where they are too many.
 
-    Where it isn't known what is right, all items count as others.
+    right: [N], of each item. render: an item, by its place among all.
     """
-    wrong = [item for item in items if item.right is False]
-    others = [item for item in items if item.right is not False]
+    wrong = [place for place, is_right in enumerate(right) if not is_right]
+    others = [place for place, is_right in enumerate(right) if is_right]
     draw = random.Random(seed)
     draw.shuffle(wrong)
     draw.shuffle(others)
@@ -87,26 +87,24 @@ def cut(text: str) -> str:
     return text if left <= 0 else f"{text[:_MOST_CHARACTERS]}… ({left:,} more characters)"
 
 
-def _fitting(
-    items: Sequence[ShownItem], budget: int, render: Callable[[ShownItem], str]
-) -> tuple[list[tuple[int, str]], int]:
-    """Row and rendered text of the items before the first that doesn't fit, and the bytes that are left."""
+def _fitting(places: Sequence[int], budget: int, render: Callable[[int], str]) -> tuple[list[tuple[int, str]], int]:
+    """Place and text of the items before the first that doesn't fit, and the bytes that are left."""
     kept = []
-    for item in items:
-        text = render(item)
+    for place in places:
+        text = render(place)
         size = len(text.encode())
         if size > budget:
             break
         budget -= size
-        kept.append((item.row, text))
+        kept.append((place, text))
     return kept, budget
 
 
 def _largest(probabilities: Sequence[float] | None, names: Sequence[str]) -> list[tuple[str, float]]:
     if not probabilities:
         return []
-    pairs = zip(names, probabilities, strict=True)
-    return sorted(((cut(name), p) for name, p in pairs), key=lambda pair: -pair[1])[:_MOST_LABELS]
+    pairs = sorted(zip(names, probabilities, strict=True), key=lambda pair: -pair[1])
+    return [(cut(name), p) for name, p in pairs[:_MOST_LABELS]]
 
 
 def _said(shown: tuple[int, int], what: str) -> str:

@@ -58,7 +58,7 @@ def tests(table: ReportTable) -> TextTable:
     return _table(header, rows)
 
 
-def runs(table: ReportTable) -> TextTable:
+def run_table(table: ReportTable) -> TextTable:
     header, rows = run_cells(table)
     return _table(header, rows)
 

@@ -15,14 +15,15 @@ from sft.reporting.html.charts.learning_curves import learning_curves
 from sft.reporting.html.charts.seeds import seed_scatter
 from sft.reporting.html.charts.stages import stage_times
 from sft.reporting.html.config_differences import config_differences
-from sft.reporting.html.details import Details, details
+from sft.reporting.html.details import details, runs_in_turn, without_content
 from sft.reporting.html.islands import island
 from sft.reporting.html.numbered import numbered
-from sft.reporting.html.overview import costs, failures, leaderboard, runs, tests, whole_configs
+from sft.reporting.html.overview import costs, failures, leaderboard, run_table, tests, whole_configs
 from sft.reporting.rows import ReportTable
 
 # Mail servers often refuse more than 5 MB.
 MOST_BYTES = 4_900_000
+_FOR_NOTES = 500  # that runs are left out is said only where they are
 
 
 def report_page(found: Found, table: ReportTable, most_bytes: int = MOST_BYTES) -> str:
@@ -34,8 +35,9 @@ def report_page(found: Found, table: ReportTable, most_bytes: int = MOST_BYTES) 
     environment = _environment()
     template = environment.get_template("page.html")
     values = _overview(found, table)
-    frame = len(template.render(values, details=Details((), 0)).encode())
-    made = details(numbered(table), found.runs, most_bytes - frame, environment)
+    runs = runs_in_turn(numbered(table), found.runs)
+    frame = template.render(values, details=without_content(runs))
+    made = details(runs, most_bytes - len(frame.encode()) - _FOR_NOTES, environment)
     return template.render(values, details=made)
 
 
@@ -59,7 +61,7 @@ def _overview(found: Found, table: ReportTable) -> dict[str, Any]:
         "seeds": charts[1],
         "times": charts[2],
         "costs": costs(table, records),
-        "runs": runs(table),
+        "runs": run_table(table),
         "failures": failures(table),
         "missing": [run.name for run in found.missing],
         "differences": config_differences(configurations, records),
