@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 SERIES_COLOURS = tuple(f"var(--series-{number})" for number in range(1, 7))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 GREY = "var(--quiet)"
+# Pixels for the names of configurations: less on a phone.
+LABEL_WIDTH = {"expr": "containerSize()[0] > 700 ? 320 : 120"}
 _DASHES = ([6, 4], [2, 3], [10, 3, 2, 3])
 
 CONFIG: Mapping[str, Any] = {

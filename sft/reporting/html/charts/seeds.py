@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sft.reporting.html.charts.base import GREY, SERIES_COLOURS, Chart, choice, rounded, specification, tips
+from sft.reporting.html.charts.base import (
+    GREY,
+    LABEL_WIDTH,
+    SERIES_COLOURS,
+    Chart,
+    choice,
+    rounded,
+    specification,
+    tips,
+)
 from sft.reporting.html.numbered import Numbered
 
 AT_MOST = 60
@@ -53,7 +62,7 @@ def _spec(rows: Sequence[dict[str, Any]], metrics: Sequence[str], configurations
         "type": "nominal",
         "title": None,
         "sort": None,
-        "axis": {"labelLimit": 170, "grid": True},
+        "axis": {"labelLimit": LABEL_WIDTH, "grid": True},
     }
     zero = {"zero": False}
     mean = {"filter": "datum.kind === 'mean'"}

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from sft.records import RunRecord
-from sft.reporting.html.charts.base import Chart, coloured, rounded, specification, tips
+from sft.reporting.html.charts.base import LABEL_WIDTH, Chart, coloured, rounded, specification, tips
 from sft.reporting.html.charts.seeds import AT_MOST
 from sft.reporting.html.numbered import Numbered
 
@@ -52,7 +52,7 @@ def _spec(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 "type": "nominal",
                 "title": None,
                 "sort": None,
-                "axis": {"labelLimit": 170},
+                "axis": {"labelLimit": LABEL_WIDTH},
             },
             "x": {"field": "seconds", "type": "quantitative", "title": "seconds"},
             "color": {
