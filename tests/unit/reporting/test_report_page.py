@@ -203,3 +203,13 @@ def test_thousands_of_long_rows_stay_below_the_limit(tmp_path: Path) -> None:
 def test_a_path_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SftError, match=r"no record\.json"):
         sft.write_report([tmp_path], tmp_path / "report.html")
+
+
+def test_what_surrounds_the_runs_counts_too(tmp_path: Path) -> None:
+    texts = [f"{i} {'x' * 400}" for i in range(30)]
+    for seed in range(16):
+        write_scored(tmp_path, texts, [0.5] * len(texts), seed=seed)
+    limit = len(_page(tmp_path).encode()) - 20_000
+    page = _page(tmp_path, most_bytes=limit)
+    assert limit - 2_000 < len(page.encode()) <= limit
+    assert len(re.findall(r'<option value="run-', page)) == 16
