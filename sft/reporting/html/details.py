@@ -36,27 +36,35 @@ class Details(NamedTuple):
     finished: int
 
 
-def runs_in_turn(configurations: Sequence[Numbered], found: Sequence[FoundRun]) -> list[ShownRun]:
-    """The finished runs: one of each configuration, then a second one of each, …"""
+class InTurn(NamedTuple):
+    """finished: how many runs there are."""
+
+    runs: Sequence[ShownRun]
+    finished: int
+
+
+def runs_in_turn(configurations: Sequence[Numbered], found: Sequence[FoundRun]) -> InTurn:
+    """At most `MOST_RUNS` finished runs: one of each configuration, then a second one of each, …"""
     folders = {run.folder.name: run for run in found}
     finished = [(one.number, [run.folder for run in one.runs if run.status == "completed"]) for one in configurations]
     turns = range(max((len(names) for _, names in finished), default=0))
-    return [_shown(number, folders[names[turn]]) for turn in turns for number, names in finished if turn < len(names)]
+    order = [(number, names[turn]) for turn in turns for number, names in finished if turn < len(names)]
+    return InTurn([_shown(number, folders[name]) for number, name in order[:MOST_RUNS]], len(order))
 
 
-def without_content(runs: Sequence[ShownRun]) -> Details:
+def without_content(runs: InTurn) -> Details:
     """What is left of the page's part where nothing is said of the runs: what surrounds their sections."""
-    return Details([DetailedRun(_title(run), Markup(""), Markup("")) for run in runs[:MOST_RUNS]], len(runs))
+    return Details([DetailedRun(_title(run), Markup(""), Markup("")) for run in runs.runs], runs.finished)
 
 
-def details(runs: Sequence[ShownRun], budget: int, environment: Environment) -> Details:
-    """The first `MOST_RUNS` runs, or as many as fit into about `budget` bytes.
+def details(runs: InTurn, budget: int, environment: Environment) -> Details:
+    """The runs, or the first of them that fit into about `budget` bytes.
 
     Half of the budget may go to sections; items get the rest, in equal shares, what one doesn't need left to the next.
     """
     bodies: list[tuple[ShownRun, Markup]] = []
     room = int(_FOR_SECTIONS * budget)
-    for run in runs[:MOST_RUNS]:
+    for run in runs.runs:
         body = _body(run, environment)
         size = len(body.encode())
         if size > room:
@@ -69,7 +77,7 @@ def details(runs: Sequence[ShownRun], budget: int, environment: Environment) -> 
         items = _items(run, budget // (len(bodies) - number), environment)
         budget -= len(items.encode())
         made.append(DetailedRun(_title(run), body, items))
-    return Details(made, len(runs))
+    return Details(made, runs.finished)
 
 
 def _title(run: ShownRun) -> str:
