@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
-_COLOURS = 128
+_COLOURS = 256
 
 
 class Picture(NamedTuple):

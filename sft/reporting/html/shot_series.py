@@ -12,6 +12,7 @@ from sft.reporting.curve_samples import ZERO
 from sft.reporting.rows import ConfigurationRow, ReportTable, Summary
 
 _EXAMPLES = ("ICE inference", "ICE training")
+_SHORT = {("ICE inference", "yes"): "icl", ("ICE training", "yes"): "icl in training"}
 
 Key = tuple[tuple[str, str], ...]
 
@@ -71,7 +72,8 @@ def _starts(bare: ConfigurationRow, row: ConfigurationRow, table: ReportTable) -
 
 
 def _title(key: Key) -> str:
-    named = (value if name in ("", "adapter", "model", "dataset") else f"{name} {value}" for name, value in key)
+    own = ("", "adapter", "model", "dataset")  # whose values say enough
+    named = (_SHORT.get(part) or (part[1] if part[0] in own else " ".join(part)) for part in key)
     return ", ".join(named) or "runs"
 
 

@@ -57,7 +57,10 @@ def test_in_context_examples_that_grow_with_the_shots_are_one_curve() -> None:
         return finished(0.5, config=config, training=None)
 
     series = [one for one in shot_series(report_table([_bare(0.25), icl(1), icl(4)]), "accuracy") if not one.baseline]
-    assert [[point.shots for point in one.points] for one in series] == [[0, 1, 4], [0]]
+    assert [(one.title, [point.shots for point in one.points]) for one in series] == [
+        ("icl", [0, 1, 4]),
+        ("zero", [0]),
+    ]
 
 
 @pytest.mark.parametrize("counts", [[4], [None, 4]])

@@ -51,6 +51,9 @@ class RunSection(NamedTuple):
     build: Callable[[ShownRun], Section | str]
 
 
+FEW_LABELS = 6
+"""So many fit into half of the page's width."""
+
 run_section_registry: Registry[RunSection] = Registry("section of a run")
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sft.reporting.html.run_sections.base import Section, ShownRun, run_section
+from sft.reporting.html.run_sections.base import FEW_LABELS, Section, ShownRun, run_section
 
 SHOWN_LABELS = 25
 _PAIRS = 15
@@ -39,7 +39,7 @@ def confusion(run: ShownRun) -> Section | str:
         "left_out": len(labels) - len(shown),
         "pairs": _pairs(counts, labels),
     }
-    return Section("Confusion matrix", values)
+    return Section("Confusion matrix", values, wide=len(labels) > FEW_LABELS)
 
 
 def _support(run: ShownRun, counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sft.reporting.columns import number
-from sft.reporting.html.run_sections.base import Section, ShownRun, run_section
+from sft.reporting.html.run_sections.base import FEW_LABELS, Section, ShownRun, run_section
 
 
 @run_section("per_class", place=30, title="Per class")
@@ -15,4 +15,5 @@ def per_class(run: ShownRun) -> Section | str:
         [row["label"], *(number(row[name]) for name in ("precision", "recall", "f1")), str(row["support"])]
         for row in table
     ]
-    return Section("Per class", {"header": ["label", "precision", "recall", "F1", "rows"], "rows": rows})
+    values = {"header": ["label", "precision", "recall", "F1", "rows"], "rows": rows}
+    return Section("Per class", values, wide=len(rows) > FEW_LABELS)

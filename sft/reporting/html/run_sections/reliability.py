@@ -10,5 +10,5 @@ from sft.reporting.html.run_sections.base import Section, ShownRun, run_section
 def reliability(run: ShownRun) -> Section | str:
     bins = run.record.results.get("reliability")
     if not bins:
-        return "its results have no bins of confidence (metric ece)"
+        return "its results have no bins of confidence"
     return Section("Reliability", {"chart": reliability_diagram(bins, run.record.results.get("ece"))}, wide=False)
