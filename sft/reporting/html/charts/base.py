@@ -72,6 +72,11 @@ def choice(name: str, options: Sequence[str], label: str) -> dict[str, Any]:
     return parameter
 
 
+def named_by(parameter: str) -> dict[str, Any]:
+    """A title that says what was chosen, for print, which has no menu."""
+    return {"text": {"expr": parameter}, "anchor": "start"}
+
+
 def coloured(titles: Sequence[str], grey: Sequence[str] = ()) -> dict[str, Any]:
     """A scale for `color`: the palette over titles, grey for the others."""
     colours = [SERIES_COLOURS[number % len(SERIES_COLOURS)] for number in range(len(titles))]

@@ -7,7 +7,17 @@ from typing import Any
 
 from sft.reporting.columns import headline_metrics
 from sft.reporting.curve_points import Series
-from sft.reporting.html.charts.base import Chart, choice, coloured, dashed, rounded, shaped, specification, tips
+from sft.reporting.html.charts.base import (
+    Chart,
+    choice,
+    coloured,
+    dashed,
+    named_by,
+    rounded,
+    shaped,
+    specification,
+    tips,
+)
 from sft.reporting.html.shot_series import shot_series
 from sft.reporting.rows import ReportTable
 
@@ -77,6 +87,7 @@ def _spec(
     return specification(
         rows,
         height=320,
+        title=named_by("metric"),
         params=[choice("metric", metrics, "Metric")],
         transform=[{"filter": "datum.metric === metric"}],
         layer=[

@@ -11,6 +11,7 @@ from sft.reporting.html.charts.base import (
     SERIES_COLOURS,
     Chart,
     choice,
+    named_by,
     rounded,
     specification,
     tips,
@@ -71,6 +72,7 @@ def _spec(rows: Sequence[dict[str, Any]], metrics: Sequence[str], configurations
     return specification(
         rows,
         height=max(60, 28 * configurations),
+        title=named_by("metric"),
         params=[choice("metric", metrics, "Metric")],
         transform=[{"filter": "datum.metric === metric"}],
         layer=[

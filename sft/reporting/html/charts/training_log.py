@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sft.reporting.html.charts.base import SERIES_COLOURS, Chart, choice, rounded, specification, tips
+from sft.reporting.html.charts.base import SERIES_COLOURS, Chart, choice, named_by, rounded, specification, tips
 
 _POINTS = 200
 # Positions, and what grows with them.
@@ -44,6 +44,7 @@ def _spec(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, 
     return specification(
         rows,
         height=260,
+        title=named_by("what"),
         params=[choice("what", names, "Show")],
         transform=[{"filter": "datum.what === what"}],
         mark={"type": "line", "point": {"size": 25}, "color": SERIES_COLOURS[0]},
