@@ -9,6 +9,7 @@ from sft.cli import runs
 from sft.cli import sweep
 from sft.cli import curve
 from sft.cli import results
+from sft.cli import report
 from sft.cli import config
 from sft.cli import model
 

@@ -22,6 +22,7 @@ from sft.cli.options import (
     load,
     set_up_output,
 )
+from sft.cli.report import NoReport, report_after
 
 
 @app.command()
@@ -51,6 +52,7 @@ def curve(
     override: Override = None,
     random_seed: Seed = None,
     imports: Imports = None,
+    no_report: NoReport = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -73,6 +75,8 @@ def curve(
         for line in (*done.curve.answers, *(f"Note: {note}" for note in done.curve.notes)):
             print(line)
         print(done.files[-1])
+    if not no_report:
+        report_after(results_path, done.sweep.table)
     if done.sweep.interrupted:
         raise typer.Exit(INTERRUPTED)
     if any(outcome.record.status == "failed" for outcome in done.sweep.outcomes):

@@ -22,6 +22,7 @@ from sft.cli.options import (
     live_view,
     set_up_output,
 )
+from sft.cli.report import NoReport, report_after
 from sft.cli.show import print_schedule, print_table
 
 
@@ -53,6 +54,7 @@ def run_experiments(
         int | None,
         typer.Option(metavar="N", min=1, help="Processes at a time; default: one per GPU, one without GPUs."),
     ] = None,
+    no_report: NoReport = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -87,6 +89,8 @@ def run_experiments(
     )
     print_table(sweep.table)
     print(results_path / "aggregated_results.md")
+    if not no_report:
+        report_after(results_path, sweep.table)
     if sweep.interrupted:
         print(f"interrupted: {live.summary()}; the same command goes on from there", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)

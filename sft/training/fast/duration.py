@@ -105,7 +105,7 @@ def _passes(model: Any, lengths: Sequence[int], answers: int, compiled: bool) ->
         ).logits[0]
         loss = cross_entropy(logits.float(), positions, reduction="sum")
         forward = count.taken()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for parameter in model.parameters():
             parameter.grad = None
         return forward, count.taken()
@@ -115,7 +115,7 @@ class _Counter(TorchDispatchMode):
     """Writes down the kernels of what runs within it."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._pairs = sum(n * n for n in lengths) / 2  # of a token and one that it attends to
         self._kernels: list[Kernel] = []
         self._issued = 0
