@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sft.cli.app import app
-from sft.cli.options import Quiet, set_up_output
+from sft.cli.options import Quiet, Verbose, set_up_output
 
 if TYPE_CHECKING:
     from sft.reporting.rows import ReportTable
@@ -24,12 +24,13 @@ def report(
     results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Folders of runs or of results.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The page to write.")] = Path(FILE),
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show runs as one HTML page that needs no network: tables, charts, test rows, configs. It holds texts of the data.
 
     Example: sft report results -o report.html
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     from sft.api import write_report
 
     print(write_report(results, out))
