@@ -6,15 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sft.adapters import method_of
 from sft.config.schema import ExperimentConfig
 from sft.models.load import LoadedModel, load_model
 from sft.models.source import ModelSource
 from sft.models.tokenizer import load_tokenizer
 from sft.pipeline.answer import Answerer
-from sft.pipeline.label_training import label_training
 from sft.pipeline.prepare import Prepared
-from sft.pipeline.tasks import task_of
+from sft.pipeline.run_prompts import training_prompts, virtual_tokens_of
 from sft.training.train import TrainingSummary, train_adapter
 
 logger = logging.getLogger(__name__)
@@ -46,15 +44,10 @@ def train_on_pool(
     """
     adapter = prepared.config.adapter_spec
     assert adapter is not None
-    virtual_tokens = method_of(adapter).virtual_tokens(adapter.args)
     answerer = Answerer(prepared, loaded)
-    builder = answerer.builder(args.max_length, virtual_tokens)
+    builder = answerer.builder(args.max_length, virtual_tokens_of(prepared.config))
     shown = prepared.training_examples()
-    labels = label_training(prepared, answerer, shown, builder)
-    if labels is None:
-        sequences = task_of(prepared.config).training_sequences(prepared, shown, builder)
-    else:
-        sequences = labels.sequences()
+    prompts = training_prompts(prepared, answerer.format, builder, shown)
     warning = builder.counts.warning(stage)
     if warning:
         logger.warning(warning)
@@ -62,9 +55,9 @@ def train_on_pool(
         loaded,
         adapter,
         args,
-        sequences,
+        prompts.sequences,
         config=prepared.config.training,
-        labels=labels,
+        labels=prompts.labels,
         resume_from=resume_from,
         saves=saves,
     )
