@@ -20,7 +20,7 @@ def training(case: Case) -> Iterator[Finding]:
     args, stage = case.trainer, case.training_stage
     for line in case.said["training"]:
         yield warn(line, "remove it")
-    rows = len(stage.sequences) if len(stage.examined) == stage.total else stage.total
+    rows = math.ceil(len(stage.sequences) * stage.total / len(stage.examined))
     step = args.per_device_train_batch_size * args.gradient_accumulation_steps
     steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(rows / step) * args.num_train_epochs)
     yield ok(f"{rows} sequences, {steps} steps of {min(step, rows)}", sequences=rows, steps=steps)
