@@ -32,9 +32,15 @@ def print_diagnoses(diagnoses: Mapping[str, Diagnosis]) -> None:
         console.print(text, soft_wrap=True)
     console.print(_table(found, len(diagnoses)))
     counts = {level: sum(each.finding.level == level for each in found) for level in ("error", "warn")}
-    console.print(f"{counts['error']} errors, {counts['warn']} warnings")
+    console.print(f"{_counted(counts['error'], 'error')}, {_counted(counts['warn'], 'warning')}")
     if len(found) < len(every):
-        console.print(f"{len(every) - len(found)} findings are ok of some configs: --only NAME shows those of one")
+        hidden = len(every) - len(found)
+        are = f"{_counted(hidden, 'finding')} {'is' if hidden == 1 else 'are'}"
+        console.print(f"{are} ok of some configs: --only NAME shows those of one")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _table(found: Sequence[Common], n_configs: int) -> Table:

@@ -38,6 +38,7 @@ HELP = [
     ["config", "--help"],
     ["results", "calibrate", "--help"],
     ["model", "merge", "--help"],
+    ["doctor", "--help"],
 ]
 
 

@@ -31,20 +31,19 @@ def _why(case: Case) -> str:
 
 
 def _beginning(case: Case, ids: Sequence[int]) -> Iterator[Finding]:
-    bos = case.tokenizer.bos_token_id
-    if bos is None:
-        return
-    count = sum(1 for _ in takewhile(lambda token: token == bos, ids))
-    of_its_own = case.tokenizer("a")["input_ids"][0] == bos
+    """A template of the model's own may leave BOS out (Phi-3's does); a borrowed one was written for another model."""
+    bos, name = case.tokenizer.bos_token_id, case.tokenizer.bos_token
+    count = 0 if bos is None else sum(1 for _ in takewhile(lambda token: token == bos, ids))
     if count > 1:
         yield warn(
-            f"prompts begin with {count} {case.tokenizer.bos_token}: a model was trained with one",
+            f"prompts begin with {count} {name}: a model was trained with one",
             "remove one from the chat template, or borrow another with model.chat_template_from",
         )
-    elif count == 0 and of_its_own:
+    borrowed = case.config.model.chat_template_from is not None and case.prompts.format.name == "chat"
+    if bos is not None and count == 0 and borrowed and case.tokenizer("a")["input_ids"][0] == bos:
         yield warn(
-            f"the tokenizer begins texts with {case.tokenizer.bos_token}, and the chat template doesn't write it",
-            "write it at the beginning of the chat template, or borrow another with model.chat_template_from",
+            f"the tokenizer begins texts with {name}, and the borrowed chat template doesn't write it",
+            f"borrow a template that begins with {name}",
         )
 
 

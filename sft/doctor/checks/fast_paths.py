@@ -80,14 +80,18 @@ def _reasons(foreseen: Foreseen) -> dict[str, str]:
 def _scoring(case: Case) -> Finding:
     asked = case.config.inference_or_default.scorer
     why_not: dict[str, str] = {}
-    for name in PREFERENCE[:-1] if asked == "auto" else (asked,):
+    candidates = list(PREFERENCE[:-1]) if asked == "auto" else [asked]
+    while candidates:
+        name = candidates.pop(0)
         try:
             engine_registry[name](case.empty, EngineOptions())
         except UnsupportedModelError as error:
             why_not[name] = str(error)
             continue
-        when = _TRIAL if asked == "auto" else "as inference.scorer says"
-        return ok(f"labels: scored by the engine {name!r}, {when}{_said(why_not)}", engine=name, why_not=why_not)
+        rest = [*candidates, PLAIN] if asked == "auto" else []
+        when = f"{_TRIAL}, else by {' or '.join(map(repr, rest))}" if rest else "as inference.scorer says"
+        text = f"labels: scored by the engine {name!r}, {when}{_said(why_not)}"
+        return ok(text, engine=name, otherwise=rest, why_not=why_not)
     if asked != "auto":
         return warn(f"inference.scorer {asked!r} can't be used: {why_not[asked]}", 'use "auto"')
     return ok(f"labels: scored by the engine {PLAIN!r}{_said(why_not)}", engine=PLAIN, why_not=why_not)

@@ -15,7 +15,6 @@ from sft.models.load import LoadedModel
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 # Halves of surrogate pairs, which UTF-8 has no place for and xgrammar takes for characters: begin and rest.
-INSTALL = 'pip install "xgrammar==0.2.8"; or set inference.constrained to false'
 SURROGATE_BEGIN = b"\xed"
 _SURROGATE_REST = re.compile(rb"[\xa0-\xbf]")
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")
@@ -107,6 +106,6 @@ def xgrammar() -> Any:
         raise MissingPackageError(
             "xgrammar",
             "constrained decoding",
-            INSTALL,
+            'pip install "xgrammar==0.2.8"; or set inference.constrained to false',
         ) from error
     return library
