@@ -20,27 +20,28 @@ _SHOWN_OF_A_PIECE = 600
 _LINES = frozenset("\n\t")
 
 
-def print_diagnoses(diagnoses: Mapping[str, Diagnosis]) -> None:
+def print_diagnoses(diagnoses: Mapping[str, Diagnosis], *, quiet: bool = False) -> None:
+    """quiet: errors and warnings alone."""
     from rich.console import Console
 
     from sft.doctor.several import common
+    from sft.doctor.sizes import counted
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     every = common(diagnoses)
     found = [each for each in every if each.finding.level != "ok" or len(each.configs) == len(diagnoses)]
+    if quiet:
+        every = found = [each for each in every if each.finding.level in ("error", "warn")]
     for text in _prompts(every):
         console.print(text, soft_wrap=True)
-    console.print(_table(found, len(diagnoses)))
+    if found:
+        console.print(_table(found, len(diagnoses)))
     counts = {level: sum(each.finding.level == level for each in found) for level in ("error", "warn")}
-    console.print(f"{_counted(counts['error'], 'error')}, {_counted(counts['warn'], 'warning')}")
+    console.print(f"{counted(counts['error'], 'error')}, {counted(counts['warn'], 'warning')}")
     if len(found) < len(every):
         hidden = len(every) - len(found)
-        are = f"{_counted(hidden, 'finding')} {'is' if hidden == 1 else 'are'}"
+        are = f"{counted(hidden, 'finding')} {'is' if hidden == 1 else 'are'}"
         console.print(f"{are} ok of some configs: --only NAME shows those of one")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _table(found: Sequence[Common], n_configs: int) -> Table:

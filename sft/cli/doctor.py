@@ -30,6 +30,7 @@ def doctor(
     override: Override = None,
     random_seed: Seed = None,
     imports: Imports = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Errors and warnings alone.")] = False,
 ) -> None:
     """Say what a run would do and what is wrong with it, without training and without loading weights.
 
@@ -60,6 +61,6 @@ def doctor(
 
         print(json.dumps(value, indent=2, ensure_ascii=False))
     else:
-        print_diagnoses(diagnoses)
+        print_diagnoses(diagnoses, quiet=quiet)
     if value["worst"] in (("error", "warn") if strict else ("error",)):
         raise typer.Exit(USER_ERROR)

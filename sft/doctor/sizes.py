@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 
-def gib(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB"
+def memory_size(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 row", "2 rows"."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def percent(part: float, whole: float) -> str:

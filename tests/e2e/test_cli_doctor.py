@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 import sft
 from sft.cli import app
 from sft.config.schema import ExperimentConfig
+from sft.doctor import check_registry
 from tests.conftest import REPOSITORY
 from tests.fakes import config_value, labelled_rows, write_config
 from tests.tiny_runs import tiny_run
@@ -85,8 +87,22 @@ def test_python_gives_the_same_diagnosis(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the example is of a machine without a GPU")
 def test_the_documented_example_is_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    example = re.search(r"```console\n\$ sft doctor (.*?)\n(.*?)```", DOCUMENTATION, re.DOTALL)
+    example = re.search(r"```sh\nsft doctor (.*?)\n```\n\n```text\n(.*?)```", DOCUMENTATION, re.DOTALL)
     assert example is not None
-    arguments = re.findall(r"'([^']+)'|(\S+)", example[1])
-    result = doctor(*(quoted or plain for quoted, plain in arguments))
+    result = doctor(*shlex.split(example[1]))
     assert [line.rstrip() for line in result.stdout.splitlines()] == example[2].splitlines()
+
+
+def test_the_documented_check_is_one(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(from collections.*?)```", DOCUMENTATION, re.DOTALL)
+    exec(code, {"__name__": "example"})
+    try:
+        told = json.loads(doctor(written(tmp_path), "--json").stdout)["configs"][0]["findings"]
+        arabic = [{"text": "مرحبا", "label": "neutral"}]
+        warned = json.loads(doctor(written(tmp_path, test=arabic), "--json").stdout)["configs"][0]["findings"]
+    finally:
+        del check_registry["language"]
+    assert [each["level"] for found in (told, warned) for each in found if each["check"] == "language"] == [
+        "ok",
+        "warn",
+    ]

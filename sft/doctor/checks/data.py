@@ -15,5 +15,5 @@ def data(case: Case) -> Iterator[Finding]:
     for line in case.said["data"]:
         yield warn(line, "lower dataset.shots, or add rows")
     budget, test = counts["pool_rows"], counts["test_rows"]
-    learnt = f"{budget} of {counts['train_rows']} training rows may be learnt from"
-    yield ok(f"{learnt}, {test} of {counts['test_rows_available']} test rows are answered", **counts)
+    learnt = f"the run may learn from {budget} of {counts['train_rows']} training rows"
+    yield ok(f"{learnt}, and answers {test} of {counts['test_rows_available']} test rows", **counts)

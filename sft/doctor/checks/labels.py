@@ -40,7 +40,7 @@ def labels(case: Case) -> Iterator[Finding]:
 def _summary(tokens: Sequence[Sequence[int]], found: LabelSet, prefixes: Sequence[str]) -> str:
     lengths = sorted(map(len, tokens))
     counts = f"{lengths[0]}" if lengths[0] == lengths[-1] else f"{lengths[0]} to {lengths[-1]}"
-    text = f"{len(found)} labels of {counts} tokens"
+    text = f"{len(found)} labels of {counts} {'token' if counts == '1' else 'tokens'}"
     alike = [group for group in _groups(tokens, found, whole=False) if len(group) > 1]
     if alike:
         text += f"; {sum(map(len, alike))} share a first token with another ({_named(alike)}): all tokens count"

@@ -8,6 +8,7 @@ from sft.data.example import Example
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
+from sft.doctor.sizes import counted
 
 
 @check_registry.register("leakage")
@@ -16,7 +17,7 @@ def leakage(case: Case) -> Iterator[Finding]:
     data = prepared.data
     if data.duplicates and not data.duplicates_dropped:
         yield warn(
-            f"{data.duplicates} training rows have the same inputs as test rows, and are kept",
+            f"{counted(data.duplicates, 'training row')} with the inputs of test rows, kept",
             "set dataset.deduplicate to true",
             duplicates=data.duplicates,
         )
@@ -26,12 +27,14 @@ def leakage(case: Case) -> Iterator[Finding]:
     if alike:
         learnt = sum(row.row in alike for row in prepared.pool)
         yield warn(
-            f"{len(alike)} training rows differ from test rows in white space or case only; {learnt} of them are shots",
+            f"{counted(len(alike), 'training row')} that differ from test rows in white space or case only; "
+            f"{learnt} of them among the shots",
             "remove them from the training split",
             rows=sorted(alike),
         )
     if data.duplicates_dropped or not data.duplicates:
-        yield ok(f"{data.duplicates} training rows with the inputs of test rows, none kept", duplicates=data.duplicates)
+        dropped = f": {counted(data.duplicates, 'row')} dropped" if data.duplicates else ""
+        yield ok(f"no training row has the inputs of a test row{dropped}", duplicates=data.duplicates)
 
 
 def _normalised(row: Example) -> tuple[str, ...]:

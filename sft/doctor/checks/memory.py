@@ -8,7 +8,7 @@ from typing import Any
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, skipped, warn
-from sft.doctor.sizes import gib
+from sft.doctor.sizes import duration, memory_size
 from sft.errors import TrainingError
 from sft.prompting.labelled import LabelledIds
 from sft.training.estimate import estimate_training
@@ -52,11 +52,14 @@ def _estimated(case: Case) -> Iterator[Finding]:
     how += ", with layers computed again in the backward pass" if fit.checkpointing else ""
     details: dict[str, Any] = {"bytes": fit.memory.total, "gpu_bytes": case.gpu_bytes, "parts": fit.parts}
     if estimate.fits:
-        text = f"a step takes about {gib(fit.memory.total)} of {gib(case.gpu_bytes)}, its batch {how}"
+        text = f"a step takes about {memory_size(fit.memory.total)} of {memory_size(case.gpu_bytes)}, its batch {how}"
         yield ok(text, **details, checkpointing=fit.checkpointing)
+        seconds = getattr(estimate, "seconds", None)
+        if seconds is not None:
+            yield ok(f"the training takes about {duration(seconds)}", seconds=seconds)
         return
     yield warn(
-        f"a step takes about {gib(fit.memory.total)}, and the GPU has {gib(case.gpu_bytes)}",
+        f"a step takes about {memory_size(fit.memory.total)}, and the GPU has {memory_size(case.gpu_bytes)}",
         "set model.quantization, shorten prompts, or take a smaller model",
         **details,
     )

@@ -9,7 +9,7 @@ import torch
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
-from sft.doctor.sizes import gib
+from sft.doctor.sizes import memory_size
 from sft.models.load import max_positions
 from sft.models.quantized import parameter_count
 
@@ -46,7 +46,7 @@ def _weights(case: Case, needed: int) -> Iterator[Finding]:
     dtype = str(case.bare.dtype).removeprefix("torch.")
     if needed > case.gpu_bytes:
         yield warn(
-            f"the weights take {gib(needed)} in {dtype}, and the GPU has {gib(case.gpu_bytes)}",
+            f"the weights take {memory_size(needed)} in {dtype}, and the GPU has {memory_size(case.gpu_bytes)}",
             "set model.quantization, or model.model_args.parallelize for several GPUs",
             weight_bytes=needed,
         )

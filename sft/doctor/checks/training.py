@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
+from sft.doctor.sizes import counted
 from sft.pipeline.select import plan_selection
 from sft.pipeline.shots import plan_shots
 
@@ -23,7 +24,7 @@ def training(case: Case) -> Iterator[Finding]:
     rows = math.ceil(len(stage.sequences) * stage.total / len(stage.examined))
     step = args.per_device_train_batch_size * args.gradient_accumulation_steps
     steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(rows / step) * args.num_train_epochs)
-    yield ok(f"{rows} sequences, {steps} steps of {min(step, rows)}", sequences=rows, steps=steps)
+    yield ok(f"{counted(rows, 'sequence')}, {counted(steps, 'step')} of {min(step, rows)}", sequences=rows, steps=steps)
     selection = plan_selection(case.prepared, trains=True)
     if selection is not None:
         n = len(selection.points) * len(selection.folds)

@@ -8,7 +8,7 @@ from sft.data.example import Example
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, error, ok, warn
-from sft.doctor.sizes import percent
+from sft.doctor.sizes import counted, percent
 from sft.doctor.stages import Stage
 from sft.pipeline.tasks import task_of
 
@@ -35,14 +35,14 @@ def _stage(stage: Stage) -> Iterator[Finding]:
     if stage.refused:
         first = stage.refused[0]
         yield error(
-            f"{stage.name}: no prompt can be built of {len(stage.refused)} rows, e.g. row {first.row}: "
+            f"{stage.name}: no prompt can be built of {counted(len(stage.refused), 'row')}, e.g. row {first.row}: "
             f"{first.error.message} ({of})",
             first.error.hint,
             refused=[each.row for each in stage.refused],
         )
     if counts.outputs_cut:
         yield warn(
-            f"{stage.name}: prompting.max_output_length cuts {counts.outputs_cut} outputs ({of})",
+            f"{stage.name}: prompting.max_output_length cuts {counted(counts.outputs_cut, 'output')} ({of})",
             "raise it, or set it to null",
         )
     if counts.exceeded:

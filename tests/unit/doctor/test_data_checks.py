@@ -16,7 +16,7 @@ from tests.tiny_models import save_tiny_model
 def test_rows_are_counted_as_runs_count_them(tmp_path: Path) -> None:
     found = the_one(diagnosed(tmp_path), "data", "ok")
     assert found.details["label_budget"] == dict.fromkeys(LABELS, 2)
-    assert found.message == "6 of 12 training rows may be learnt from, 6 of 6 test rows are answered"
+    assert found.message == "the run may learn from 6 of 12 training rows, and answers 6 of 6 test rows"
 
 
 def test_too_few_shots_of_a_label_are_a_warning_and_none_an_error(tmp_path: Path) -> None:
@@ -91,6 +91,6 @@ def test_rows_that_differ_in_case_and_white_space_are_a_warning_with_those_among
     alike: list[dict[str, Any]] = [{"text": " Unseen message 0  is NEUTRAL ", "label": "neutral"}]
     train = [*alike, *labelled_rows(4, ["negative", "positive"])]
     found = the_one(diagnosed(tmp_path, train=train), "leakage", "warn")
-    assert found.message.startswith("1 training rows differ")
-    assert found.message.endswith("1 of them are shots")
+    assert found.message.startswith("1 training row that differ")
+    assert found.message.endswith("1 of them among the shots")
     assert found.details["rows"] == [0]

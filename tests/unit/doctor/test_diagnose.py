@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sft.doctor import Setting, check_registry
+from sft.doctor import Diagnosis, Setting, check_registry
 from sft.doctor.case import Case
 from sft.doctor.finding import Finding
 from sft.doctor.overheard import overheard
@@ -20,13 +20,12 @@ from tests.fakes import labelled_rows
 
 @pytest.mark.parametrize("name", sorted(check_registry))
 @pytest.mark.parametrize("endpoint", ["train", "evaluate", "predict", "run-experiment"])
-def test_every_check_passes_on_a_sound_run(name: str, endpoint: str, sound: dict[str, object]) -> None:
-    diagnosis = sound[endpoint]
-    assert levels(diagnosis, name) <= {"ok", "skipped"}  # type: ignore[arg-type]
+def test_every_check_passes_on_a_sound_run(name: str, endpoint: str, sound: dict[str, Diagnosis]) -> None:
+    assert levels(sound[endpoint], name) <= {"ok", "skipped"}
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Diagnosis]:
     folder = tmp_path_factory.mktemp("sound")
     args = {"output_dir": str(folder / "out")}
     return {
@@ -35,8 +34,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     }
 
 
-def test_most_checks_have_something_to_say_of_a_sound_run(sound: dict[str, object]) -> None:
-    told = {each.check for each in sound["run-experiment"].findings}  # type: ignore[attr-defined]
+def test_most_checks_have_something_to_say_of_a_sound_run(sound: dict[str, Diagnosis]) -> None:
+    told = {each.check for each in sound["run-experiment"].findings}
     assert told == set(check_registry) - {"calibration"}
 
 

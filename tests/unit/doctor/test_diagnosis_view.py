@@ -66,5 +66,9 @@ def test_of_a_sweep_what_is_ok_of_some_is_counted_and_what_isn_t_is_named(capsys
     assert "shared" in shown
     assert "own" not in shown
     assert "[bad]" in shown
+    print_diagnoses(diagnoses, quiet=True)
+    quiet = capsys.readouterr().out
+    assert "[bad]" in quiet
+    assert "shared" not in quiet
     assert "fix: mend [it]" in shown
     assert "1 error, 0 warnings\n1 finding is ok of some configs: --only NAME shows" in shown

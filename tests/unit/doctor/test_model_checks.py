@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from sft.doctor import Setting, diagnose
 from sft.pipeline.endpoints import evaluate, run_experiment, train
 from sft.prompting.labelled import LabelledIds
 from sft.training.estimate import estimate_training
+from sft.training.fast.fit import Fit
+from sft.training.fast.memory import StepMemory
 from sft.training.sequences import loss_labels
 from tests.doctor import diagnosed, levels, the_one
 from tests.fakes import byte_tokenizer
@@ -142,6 +145,14 @@ def test_the_memory_told_is_that_of_the_estimate(tmp_path: Path) -> None:
     assert found[1].details["bytes"] == estimate.fit.memory.total
     little = the_one(diagnose(config, Setting(gpu_bytes=100_000)), "memory", "warn")
     assert little.details["bytes"] > 100_000
+
+
+def test_the_time_of_a_training_is_told_where_it_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = diagnosed(tmp_path, Setting(gpu_bytes=GIB)).of("memory")
+    timed = SimpleNamespace(fit=Fit(1, False, StepMemory(1, 2, 3, 4)), fits=True, seconds=150.0)
+    monkeypatch.setattr("sft.doctor.checks.memory.estimate_training", lambda *args, **more: timed)
+    assert len(found) == 2
+    assert diagnosed(tmp_path, Setting(gpu_bytes=GIB)).of("memory")[2].message == "the training takes about 2 minutes"
 
 
 QUANTISED = {"quantization": {"config_class": "BitsAndBytesConfig", "args": {"load_in_4bit": True}}}
