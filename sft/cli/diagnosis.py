@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def print_diagnoses(diagnoses: Mapping[str, Diagnosis], *, quiet: bool = False) 
     for text in _prompts(every):
         console.print(text, soft_wrap=True)
     if found:
-        console.print(_table(found, len(diagnoses)))
+        console.print(_table(_folded(found), len(diagnoses)))
     counts = {level: sum(each.finding.level == level for each in found) for level in ("error", "warn")}
     console.print(f"{counted(counts['error'], 'error')}, {counted(counts['warn'], 'warning')}")
     if len(found) < len(every):
@@ -60,6 +61,18 @@ def _table(found: Sequence[Common], n_configs: int) -> Table:
     return table
 
 
+def _folded(found: Sequence[Common]) -> list[Common]:
+    """What was skipped for the same reason is one line, with the names of all checks."""
+    lines: dict[tuple[str, ...], Common] = {}
+    for each in found:
+        finding = each.finding
+        key = (finding.level, finding.message, *each.configs, "" if finding.level == "skipped" else finding.check)
+        if key in lines:
+            finding = replace(finding, check=f"{lines[key].finding.check}, {finding.check}")
+        lines[key] = each._replace(finding=finding)
+    return list(lines.values())
+
+
 def _names(configs: Sequence[str], total: int) -> str:
     if len(configs) == total:
         return "all"
@@ -71,8 +84,8 @@ def _prompts(found: Sequence[Common]) -> Iterator[Text]:
     """Those of the first config that has some."""
     from rich.text import Text
 
-    finding = next((each.finding for each in found if "prompts" in each.finding.details), None)
-    shown = [] if finding is None else finding.details["prompts"]
+    of_configs = [each.finding for each in found if each.finding.check == "prompts" and each.finding.level == "ok"]
+    shown = of_configs[0].details["prompts"] if of_configs else []
     for number, prompt in enumerate(shown, start=1):
         yield Text(f"{prompt['stage']} prompt {number}, {prompt['tokens']} tokens", style="bold")
         yield _prompt(prompt)

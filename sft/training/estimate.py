@@ -69,7 +69,10 @@ def architecture_of(config: ModelConfig) -> Any:
     try:
         return AutoConfig.from_pretrained(base, trust_remote_code=_trusts(config))
     except (OSError, ValueError) as error:
-        raise ModelError(f"can't read the config of the model {base!r}: {error}") from error
+        raise ModelError(
+            f"can't read the config of the model {base!r}: {error}",
+            "check model.name; offline, only local folders and cached hub models work",
+        ) from error
 
 
 def empty_model(config: ModelConfig, architecture: Any) -> Any:

@@ -13,7 +13,7 @@ from sft.doctor.finding import Finding, ok, warn
 def data(case: Case) -> Iterator[Finding]:
     counts = case.prepared.counts()
     for line in case.said["data"]:
-        yield warn(line, "lower dataset.shots, or add rows")
+        yield warn(line, "mend or add rows, or lower dataset.shots")
     budget, test = counts["pool_rows"], counts["test_rows"]
     learnt = f"the run may learn from {budget} of {counts['train_rows']} training rows"
     yield ok(f"{learnt}, and answers {test} of {counts['test_rows_available']} test rows", **counts)

@@ -57,6 +57,21 @@ def test_long_texts_lose_their_middle_and_answers_are_named(capsys: pytest.Captu
     assert "in the loss" not in shown
 
 
+def test_a_warning_before_the_prompts_hides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_diagnoses({"1": diagnosed(tmp_path, trainer_args={"max_length": 35})})
+    shown = capsys.readouterr().out
+    assert "35 tokens are too few for" in shown
+    assert "training prompt 3, " in shown
+
+
+def test_what_is_skipped_for_one_reason_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = [Finding("skipped", "because of it", check=name) for name in ("one", "two")]
+    print_diagnoses({"1": Diagnosis([*skipped, Finding("skipped", "because of that", check="three")])})
+    shown = capsys.readouterr().out
+    assert "one, two" in shown
+    assert shown.count("because of it") == shown.count("because of that") == 1
+
+
 def test_of_a_sweep_what_is_ok_of_some_is_counted_and_what_isn_t_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     shared, own = Finding("ok", "shared", check="a"), Finding("ok", "own", check="b")
     bad = Finding("error", "[bad]", "mend [it]", check="c")
