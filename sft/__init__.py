@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "Diagnosis": "sft.doctor",
     "ExperimentConfig": "sft.config.schema",
     "RunRecord": "sft.records",
     "SftError": "sft.errors",
     "aggregate_results": "sft.api",
     "calibrate_results": "sft.api",
     "compare_runs": "sft.reporting.compare",
+    "diagnose": "sft.doctor",
     "evaluate": "sft.pipeline.endpoints",
     "load_config": "sft.api",
     "load_configs": "sft.api",
@@ -31,6 +33,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "Diagnosis",
     "ExperimentConfig",
     "RunRecord",
     "SftError",
@@ -38,6 +41,7 @@ __all__ = [
     "aggregate_results",
     "calibrate_results",
     "compare_runs",
+    "diagnose",
     "evaluate",
     "load_config",
     "load_configs",
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from sft.config.schema import ExperimentConfig
+    from sft.doctor import Diagnosis, diagnose
     from sft.errors import SftError
     from sft.pipeline.endpoints import evaluate, run_experiment, train
     from sft.pipeline.merge import merge_model

@@ -12,5 +12,6 @@ from sft.cli import results
 from sft.cli import report
 from sft.cli import config
 from sft.cli import model
+from sft.cli import doctor
 
 __all__ = ["app", "main"]

@@ -8,7 +8,7 @@ nested under one seed, and the test subset depends on the data alone, so that ru
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -137,13 +137,18 @@ class InContextExamples:
     def for_query(self, query: Example) -> list[Example]:
         """The examples to show before `query`, the nearest last; never a training row itself."""
         excluded = query.row if self._leaves_out else None
-        groups = {name: [e for e in rows if e.row != excluded] for name, rows in self._groups.items()}
         if self._sampling == "fixed":
-            chosen = [example for name, rows in groups.items() for example in rows[: self.counts[name]]]
-            return sorted(chosen, key=lambda example: self._position[example.row])
+            return sorted(self._first(excluded), key=lambda example: self._position[example.row])
+        groups = {name: [e for e in rows if e.row != excluded] for name, rows in self._groups.items()}
         generator = np.random.default_rng([self._seed, _PER_PROMPT_STREAM, int(self._leaves_out), query.row])
         drawn = [e for name, rows in groups.items() for e in _shuffled(rows, generator)[: self.counts[name]]]
         return _shuffled(drawn, generator)
+
+    def _first(self, excluded: int | None) -> Iterator[Example]:
+        """The first rows of each label but one. No more are looked at, because pools may be large."""
+        for name, rows in self._groups.items():
+            count = self.counts[name]
+            yield from [example for example in rows[: count + 1] if example.row != excluded][:count]
 
 
 def _first_few(texts: Sequence[str]) -> str:

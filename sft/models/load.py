@@ -145,8 +145,13 @@ def load_model(config: ModelConfig, source: ModelSource, tokenizer: PreTrainedTo
     if source.adapter is not None:
         model = put_adapter(model, source)
     model.eval()
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return LoadedModel(model, tokenizer, source, positions, quantization)
+    return LoadedModel(model, tokenizer, source, max_positions(model.config), quantization)
+
+
+def max_positions(config: Any) -> int | None:
+    """The longest sequence that an architecture (a transformers config) can place, None where it has no such limit."""
+    positions: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return positions
 
 
 @contextlib.contextmanager

@@ -23,15 +23,13 @@ from sft.pipeline.answers import Answers
 from sft.pipeline.example_prompt import example_prompt
 from sft.pipeline.label_scoring import LabelScoring
 from sft.pipeline.prepare import Prepared
+from sft.pipeline.run_prompts import RunPrompts
 from sft.pipeline.support import SupportPrompt, shot_input
 from sft.pipeline.tasks import Asked, task_of
 from sft.pipeline.tasks.base import ScoredShot
 from sft.progress import progress
 from sft.prompting.build import LabelPrompt, PromptBuilder
-from sft.prompting.choose import choose_format
-from sft.prompting.encoder import TextEncoder
 from sft.prompting.format import PromptFormat
-from sft.prompting.question_in_answer import QuestionInAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +56,8 @@ class Answerer:
         self._loaded = loaded
         self._shards = shards
         self._finished = finished
-        self._encoder = TextEncoder(loaded.tokenizer)
-        self._prompts = task_of(self._config).prompts(prepared)
-        self.format: PromptFormat = choose_format(loaded.tokenizer, self._encoder, self._prompts.prompting)
-        in_answer, of_chat = self._prompts.in_answer, self._prompts.of_chat
-        if in_answer is not None and (self.format.name == "chat" or not of_chat):
-            self.format = QuestionInAnswer(self.format, in_answer)
+        self._prompts = RunPrompts(prepared, loaded.tokenizer, loaded.max_positions)
+        self.format: PromptFormat = self._prompts.format
 
     def answer(
         self, examples: Sequence[Example], *, also: Sequence[Needs] = (), shots: Sequence[ScoredShot] | None = None
@@ -88,12 +82,7 @@ class Answerer:
 
         virtual_tokens: positions that an adapter will take.
         """
-        positions = self._loaded.max_positions
-        if positions is not None:
-            positions -= max(virtual_tokens, self._loaded.virtual_tokens)
-        limits = [value for value in (limit, positions) if value is not None]
-        prompting, labels, never_cut = self._prompts[:3]
-        return PromptBuilder(self._encoder, self.format, prompting, labels, min(limits, default=None), never_cut)
+        return self._prompts.builder(limit, max(virtual_tokens, self._loaded.virtual_tokens))
 
     def label_scores(self, shots: Sequence[Example]) -> list[ScoredInput]:
         """Scores of labelled rows that this model wasn't trained on, after in-context examples of its own pool."""
@@ -133,9 +122,8 @@ class Answerer:
 
     def max_new_tokens(self, longest: Callable[[], int]) -> int:
         """What the config says, else what the longest answer of the task needs."""
-        given = self._config.inference_or_default.generation_args.get("max_new_tokens")
-        given = given or self._config.prompting.max_output_length
-        return longest() if given is None else int(given)
+        given = new_tokens_asked(self._config)
+        return longest() if given is None else given
 
     def example(self, example: Example, prompt: Sequence[int]) -> dict[str, Any]:
         """What a record says of the prompt of a row, to show what the model read."""
@@ -165,3 +153,9 @@ class Answerer:
         texts = generator.generate(prompts, self._config.seed, constraint=constraint, finished=self._finished)
         report = {"method": "generate", "max_new_tokens": max_new_tokens, "decoder": generator.report(), **example}
         return Generated(texts, report)
+
+
+def new_tokens_asked(config: ExperimentConfig) -> int | None:
+    """The number of new tokens that the config says; None where it depends on the answers of the task."""
+    given = config.inference_or_default.generation_args.get("max_new_tokens") or config.prompting.max_output_length
+    return None if given is None else int(given)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from sft.data.sampling import InContextExamples
 from sft.errors import ConfigError
 from sft.inference.label_end import scored_end
-from sft.pipeline.answer import Answerer
 from sft.pipeline.checks import check_objective
 from sft.pipeline.prepare import Prepared
 from sft.progress import progress
 from sft.prompting.build import PromptBuilder
+from sft.prompting.format import PromptFormat
 from sft.training.label_loss import LabelledRow, LabelTraining
 from sft.training.objectives import objective_registry
 from sft.training.sequences import refuse_nothing
 
 
 def label_training(
-    prepared: Prepared, answerer: Answerer, shown: InContextExamples, builder: PromptBuilder
+    prepared: Prepared, prompt_format: PromptFormat, shown: InContextExamples, builder: PromptBuilder
 ) -> LabelTraining | None:
     """The pool, each row after in-context examples of the others; None for an objective that reads no labels.
 
@@ -39,6 +39,6 @@ def label_training(
         spec,
         rows,
         tuple(prepared.labels.verbalisations),
-        end=scored_end(choice, answerer.format, builder.bare_labels()),
-        eot=answerer.format.eot_id,
+        end=scored_end(choice, prompt_format, builder.bare_labels()),
+        eot=prompt_format.eot_id,
     )

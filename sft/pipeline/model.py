@@ -6,16 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sft.adapters import method_of
 from sft.config.schema import ExperimentConfig
 from sft.models.load import LoadedModel, load_model
 from sft.models.source import ModelSource
 from sft.models.tokenizer import load_tokenizer
 from sft.pipeline.answer import Answerer
 from sft.pipeline.example_prompt import example_prompt
-from sft.pipeline.label_training import label_training
 from sft.pipeline.prepare import Prepared
-from sft.pipeline.tasks import task_of
+from sft.pipeline.run_prompts import training_prompts, virtual_tokens_of
 from sft.prompting.labelled import IGNORED
 from sft.training.sequences import answers_only, loss_labels
 from sft.training.train import TrainingSummary, train_adapter
@@ -49,15 +47,10 @@ def train_on_pool(
     """
     adapter = prepared.config.adapter_spec
     assert adapter is not None
-    virtual_tokens = method_of(adapter).virtual_tokens(adapter.args)
     answerer = Answerer(prepared, loaded)
-    builder = answerer.builder(args.max_length, virtual_tokens)
+    builder = answerer.builder(args.max_length, virtual_tokens_of(prepared.config))
     shown = prepared.training_examples()
-    labels = label_training(prepared, answerer, shown, builder)
-    if labels is None:
-        sequences = task_of(prepared.config).training_sequences(prepared, shown, builder)
-    else:
-        sequences = labels.sequences()
+    prompts = training_prompts(prepared, answerer.format, builder, shown)
     warning = builder.counts.warning(stage)
     if warning:
         logger.warning(warning)
@@ -65,16 +58,17 @@ def train_on_pool(
         loaded,
         adapter,
         args,
-        sequences,
+        prompts.sequences,
         config=prepared.config.training,
-        labels=labels,
+        labels=prompts.labels,
         resume_from=resume_from,
         saves=saves,
     )
-    in_loss = [label != IGNORED for label in loss_labels(sequences[0], answers_only=answers_only(args))]
+    first = prompts.sequences[0]
+    in_loss = [label != IGNORED for label in loss_labels(first, answers_only=answers_only(args))]
     report = {
         "in_context_examples": shown.counts,
         "truncation": builder.counts.as_dict(),
-        "example": example_prompt(sequences[0].ids, loaded.tokenizer, in_loss),
+        "example": example_prompt(first.ids, loaded.tokenizer, in_loss),
     }
     return TrainedOnPool(summary, report)

@@ -17,7 +17,7 @@ from sft.inference.label_end import scored_end
 from sft.inference.label_questions import score_questions
 from sft.pipeline.prepare import Prepared
 from sft.progress import progress
-from sft.prompting.build import PromptBuilder
+from sft.prompting.build import LabelPrompt, PromptBuilder
 
 if TYPE_CHECKING:
     from sft.inference.label_scorer import LabelScorer
@@ -65,7 +65,7 @@ class QuestionScoring:
         if not rows:
             return np.empty((0, len(questions.labels)))
         prompts = [
-            self._builder.questions(questions.of(row), questions.shown(shown, self._seed))
+            question_prompt(self._builder, questions, row, shown, self._seed)
             for row, shown in progress(rows, "building prompts")
         ]
         first = prompts[0]
@@ -90,6 +90,13 @@ class QuestionScoring:
 
     def report(self) -> dict[str, Any]:
         return {"scorer": self.scorer.report(), "label_end": "none" if self._end is None else "eot"}
+
+
+def question_prompt(
+    builder: PromptBuilder, questions: Questions, row: Example, shown: Sequence[Example], seed: int
+) -> LabelPrompt:
+    """The questions about all labels of a row, as one prompt. shown: in-context examples; seed: of what they ask."""
+    return builder.questions(questions.of(row), questions.shown(shown, seed))
 
 
 def questions_of(prepared: Prepared) -> Questions:

@@ -25,9 +25,14 @@ class TruncationCounts:
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
 
+    @property
+    def exceeded(self) -> bool:
+        """Whether some prompt didn't fit the limit."""
+        return self.examples_dropped > 0 or self.prompts_with_shortened_input > 0
+
     def warning(self, stage: str) -> str | None:
         """One sentence on what didn't fit the limit, or None when everything did."""
-        if not self.examples_dropped and not self.prompts_with_shortened_input:
+        if not self.exceeded:
             return None
         return (
             f"{stage}: of {self.prompts} prompts, {self.prompts_without_some_examples} lost in-context examples "

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sft.adapters import method_of
-from sft.config.schema import ExperimentConfig
+from sft.config.schema import ExperimentConfig, ModelConfig
 from sft.errors import ModelError, TrainingError
 from sft.models.source import find_model
 from sft.prompting.labelled import LabelledIds
@@ -42,8 +42,11 @@ def estimate_training(config: ExperimentConfig, rows: Sequence[LabelledIds], *, 
         raise TrainingError("the memory of quantised models isn't estimated", "leave out model.quantization")
     if method.virtual_tokens(adapter.args):
         raise TrainingError(f"the memory of {adapter.method!r}, which isn't trained in flat batches, isn't estimated")
+    architecture = architecture_of(config.model)
+    if getattr(architecture, "quantization_config", None) is not None:
+        raise TrainingError(f"the memory of quantised models isn't estimated, and {config.model.name!r} is one")
     with torch.device("meta"):
-        model = method.wrap(_empty(config), adapter.args)
+        model = method.wrap(empty_model(config.model, architecture), adapter.args)
     size = activation_size(model, compiled=training.compile is True)
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     given = training.trainer_args.get("gradient_checkpointing", training.trainer_args.get("activation_checkpointing"))
@@ -58,21 +61,34 @@ def estimate_training(config: ExperimentConfig, rows: Sequence[LabelledIds], *, 
     return TrainingEstimate(fit, fit.memory.total <= gpu_bytes)
 
 
-def _empty(config: ExperimentConfig) -> Any:
-    """The model of the config, without data."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+def architecture_of(config: ModelConfig) -> Any:
+    """The transformers config of a model. Raises `ModelError` where it can't be read."""
+    from transformers import AutoConfig
 
-    source, args = find_model(config.model), config.model.model_args
-    trust = bool(args.get("trust_remote_code", False))
+    base = find_model(config).base
     try:
-        found = AutoConfig.from_pretrained(source.base, trust_remote_code=trust)
+        return AutoConfig.from_pretrained(base, trust_remote_code=_trusts(config))
     except (OSError, ValueError) as error:
-        raise ModelError(f"can't read the config of the model {source.base!r}: {error}") from error
-    if getattr(found, "quantization_config", None) is not None:
-        raise TrainingError(f"the memory of quantised models isn't estimated, and {source.base!r} is one")
+        raise ModelError(
+            f"can't read the config of the model {base!r}: {error}",
+            "check model.name; offline, only local folders and cached hub models work",
+        ) from error
+
+
+def empty_model(config: ModelConfig, architecture: Any) -> Any:
+    """The model without data, as if its weights weren't quantised; to be called under `torch.device("meta")`."""
+    from transformers import AutoModelForCausalLM
+
+    args = config.model_args
     named = args.get("dtype", args.get("torch_dtype", "auto"))
-    dtype = found.dtype if named == "auto" else getattr(torch, str(named))
-    return AutoModelForCausalLM.from_config(found, dtype=dtype or torch.float32, trust_remote_code=trust)
+    dtype = architecture.dtype if named == "auto" else getattr(torch, str(named))
+    return AutoModelForCausalLM.from_config(
+        architecture, dtype=dtype or torch.float32, trust_remote_code=_trusts(config)
+    )
+
+
+def _trusts(config: ModelConfig) -> bool:
+    return bool(config.model_args.get("trust_remote_code", False))
 
 
 def _default_batch() -> int:

@@ -29,15 +29,10 @@ def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overw
     overwrite. Files already there are left where they are until new ones replace them, but for checkpoints of another
     configuration, from which `--resume` must never go on.
     """
-    if folder.exists() and not folder.is_dir():
-        raise SftError(f"training.trainer_args.output_dir: {str(folder)!r} is a file", "name a folder")
-    is_foreign = folder.is_dir() and any(folder.iterdir()) and _owner(folder) != run_id
-    if is_foreign and not overwrite:
-        whose = "by another configuration" if _owner(folder) else "by something else than `sft`"
-        raise SftError(
-            f"training.trainer_args.output_dir: {str(folder)!r} is not empty and was filled {whose}",
-            "choose another folder, or pass --overwrite",
-        )
+    _refuse_file(folder)
+    is_foreign = _is_foreign(folder, run_id)
+    if not overwrite:
+        check_output_dir(folder, run_id)
     try:
         if is_foreign:
             for _, checkpoint in _checkpoints(folder):
@@ -45,6 +40,26 @@ def claim_output_dir(folder: Path, run_id: str, config: dict[str, Any], *, overw
         write_json(folder / MARKER, {"run_id": run_id, "config": config})
     except OSError as error:
         raise SftError(f"training.trainer_args.output_dir: can't write into {str(folder)!r}: {error}") from error
+
+
+def check_output_dir(folder: Path, run_id: str) -> None:
+    """Raise the `SftError` that `claim_output_dir` would raise for a folder that something else filled, or a file."""
+    _refuse_file(folder)
+    if _is_foreign(folder, run_id):
+        whose = "by another configuration" if _owner(folder) else "by something else than `sft`"
+        raise SftError(
+            f"training.trainer_args.output_dir: {str(folder)!r} is not empty and was filled {whose}",
+            "choose another folder, or pass --overwrite",
+        )
+
+
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise SftError(f"training.trainer_args.output_dir: {str(folder)!r} is a file", "name a folder")
+
+
+def _is_foreign(folder: Path, run_id: str) -> bool:
+    return folder.is_dir() and any(folder.iterdir()) and _owner(folder) != run_id
 
 
 def last_checkpoint(folder: Path) -> Path | None:

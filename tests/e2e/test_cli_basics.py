@@ -39,6 +39,7 @@ HELP = [
     ["config", "--help"],
     ["results", "calibrate", "--help"],
     ["model", "merge", "--help"],
+    ["doctor", "--help"],
 ]
 
 

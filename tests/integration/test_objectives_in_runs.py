@@ -44,7 +44,7 @@ def test_the_scores_that_are_trained_are_those_of_inference(
     loaded = load(config, source)
     answerer = Answerer(prepared, loaded)
     builder, examples = answerer.builder(None), prepared.training_examples()
-    training = label_training(prepared, answerer, examples, builder)
+    training = label_training(prepared, answerer.format, examples, builder)
     assert training is not None
     loss = LabelLoss(training, loaded)
     prompts = [builder.label_prompt(example, examples.for_query(example)) for example in prepared.pool]

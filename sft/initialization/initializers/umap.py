@@ -17,6 +17,8 @@ from sft.initialization.utils import dequantize
 
 logger = logging.getLogger(__name__)
 
+INSTALL = "pip install umap-learn"
+
 
 @initializer_registry.register("umap")
 @costly(seconds_per_million_weights=0.5)
@@ -45,7 +47,7 @@ def umap(
             warnings.filterwarnings("ignore", category=ImportWarning)  # about a part of it that needs TensorFlow
             from umap import UMAP
     except ImportError as error:
-        raise MissingPackageError("umap-learn", "the initialisation 'umap'", "pip install umap-learn") from error
+        raise MissingPackageError("umap-learn", "the initialisation 'umap'", INSTALL) from error
     reducer = UMAP(
         n_components=rank, n_neighbors=min(n_neighbors, n_in - 1), min_dist=min_dist, random_state=seed, n_jobs=1
     )

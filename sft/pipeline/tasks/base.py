@@ -14,7 +14,7 @@ from sft.data.sampling import InContextExamples
 from sft.evaluation.outcome import Outcome
 from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
-from sft.prompting.build import PromptBuilder
+from sft.prompting.build import LabelPrompt, PromptBuilder
 from sft.registry import Registry
 from sft.training.sequences import training_sequences
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sft.prompting.build import TrainingSequence
 
 logger = logging.getLogger(__name__)
+
+_DEFAULT_NEW_TOKENS = 256
+_REFERENCES_MEASURED = 1000
 
 
 class ScoredShot(Protocol):
@@ -97,6 +100,22 @@ class Task(ABC):
     def baselines(self, prepared: Prepared) -> dict[str, dict[str, Any]]:
         """What the same labels give without a language model."""
         return {}
+
+    def scored_prompt(
+        self, prepared: Prepared, builder: PromptBuilder, example: Example, shown: Sequence[Example]
+    ) -> LabelPrompt | None:
+        """The prompt of a row with the answers that are scored after it; None where its answer is generated.
+
+        shown: the in-context examples, the nearest last.
+        """
+        return None
+
+    def longest_answer(self, prepared: Prepared, builder: PromptBuilder) -> int:
+        """Tokens that a generated answer may need, where the config doesn't say: those of the longest reference of
+        training.
+        """
+        references = prepared.data.train[:_REFERENCES_MEASURED]
+        return max((builder.answer_length(example) for example in references), default=_DEFAULT_NEW_TOKENS)
 
     def training_sequences(
         self, prepared: Prepared, shown: InContextExamples, builder: PromptBuilder

@@ -15,6 +15,7 @@ from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.tasks.base import Asked, task_registry
 from sft.pipeline.tasks.scored import ScoredTask, scored_answers
+from sft.prompting.build import PromptBuilder
 
 
 class Classification(ScoredTask):
@@ -36,6 +37,9 @@ class Classification(ScoredTask):
         assert example.label is not None
         return {"reference": _labels(prepared).names[example.label]}
 
+    def longest_answer(self, prepared: Prepared, builder: PromptBuilder) -> int:
+        return _longest_label(builder)
+
     def baselines(self, prepared: Prepared) -> dict[str, dict[str, Any]]:
         return classification_baselines(
             ["\n".join(example.inputs.values()) for example in prepared.pool],
@@ -55,11 +59,16 @@ def _scored(asked: Asked) -> Answers:
 
 def _generated(asked: Asked) -> Answers:
     labels = _labels(asked.answerer.prepared)
-    max_new_tokens = asked.answerer.max_new_tokens(lambda: max(map(len, asked.builder.bare_labels().labels)) + 1)
+    max_new_tokens = asked.answerer.max_new_tokens(lambda: _longest_label(asked.builder))
     texts, report = asked.answerer.generate(asked, max_new_tokens)
     parsed = np.array([parse_label(text, labels.verbalisations) for text in texts], dtype=np.int64)
     names = ["" if i == INVALID else labels.names[i] for i in parsed]
     return Answers(texts=names, label_indices=parsed, generated=texts, report=report)
+
+
+def _longest_label(builder: PromptBuilder) -> int:
+    """With the end of the turn."""
+    return max(map(len, builder.bare_labels().labels)) + 1
 
 
 def _labels(prepared: Prepared) -> LabelSet:

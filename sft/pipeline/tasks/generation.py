@@ -10,13 +10,12 @@ from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.tasks.base import Asked, Task, task_registry
 
-_DEFAULT_NEW_TOKENS = 256
-_REFERENCES_MEASURED = 1000
-
 
 class Generation(Task):
     def answer(self, asked: Asked) -> Answers:
-        max_new_tokens = asked.answerer.max_new_tokens(lambda: longest_reference(asked))
+        max_new_tokens = asked.answerer.max_new_tokens(
+            lambda: self.longest_answer(asked.answerer.prepared, asked.builder)
+        )
         texts, report = asked.answerer.generate(asked, max_new_tokens)
         return Answers(texts=texts, generated=texts, report=report)
 
@@ -25,12 +24,6 @@ class Generation(Task):
 
     def reference(self, prepared: Prepared, example: Example) -> dict[str, Any]:
         return {"references": list(example.references)}
-
-
-def longest_reference(asked: Asked) -> int:
-    """Tokens of the longest of the training references."""
-    references = asked.answerer.prepared.data.train[:_REFERENCES_MEASURED]
-    return max((asked.builder.answer_length(example) for example in references), default=_DEFAULT_NEW_TOKENS)
 
 
 task_registry["generation"] = Generation()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +19,10 @@ from sft.evaluation.thresholds import sigmoid
 from sft.pipeline.answers import Answers
 from sft.pipeline.label_thresholds import choose_thresholds
 from sft.pipeline.prepare import Prepared
-from sft.pipeline.question_scoring import AskedShot, QuestionScoring, ask_shots, questions_of
+from sft.pipeline.question_scoring import AskedShot, QuestionScoring, ask_shots, question_prompt, questions_of
 from sft.pipeline.tasks.base import Asked, Obstacle, Prompts, ShotScoringTask, logger, task_registry
-from sft.pipeline.tasks.generation import longest_reference
 from sft.progress import progress
-from sft.prompting.build import PromptBuilder, TrainingSequence
+from sft.prompting.build import LabelPrompt, PromptBuilder, TrainingSequence
 from sft.prompting.plain import default_template, question_template
 from sft.training.sequences import refuse_nothing
 
@@ -53,7 +52,18 @@ class Multilabel(ShotScoringTask):
         )
 
     def answer(self, asked: Asked) -> Answers:
-        return _asked(asked) if asked.answerer.prepared.config.asks_about_labels else _generated(asked)
+        prepared = asked.answerer.prepared
+        if prepared.config.asks_about_labels:
+            return _asked(asked)
+        return _generated(asked, lambda: self.longest_answer(prepared, asked.builder))
+
+    def scored_prompt(
+        self, prepared: Prepared, builder: PromptBuilder, example: Example, shown: Sequence[Example]
+    ) -> LabelPrompt | None:
+        """The questions about all labels of the row."""
+        if not prepared.config.asks_about_labels:
+            return None
+        return question_prompt(builder, questions_of(prepared), example, shown, prepared.config.seed_for("icl"))
 
     def outcome(self, prepared: Prepared, answers: Answers) -> Outcome:
         assert answers.label_sets is not None
@@ -137,14 +147,14 @@ def _asked(asked: Asked) -> Answers:
     )
 
 
-def _generated(asked: Asked) -> Answers:
+def _generated(asked: Asked, longest_list: Callable[[], int]) -> Answers:
     from sft.inference.constrained.constraint import grammar_constraint  # imports torch
 
     answerer, prepared = asked.answerer, asked.answerer.prepared
     lists = LabelLists(_labels(prepared).verbalisations)
     lead = answerer.format.answer("a").removesuffix("a")
     constraint = grammar_constraint(lists.grammar, answerer.vocabulary(), lead=lead)
-    longest = answerer.max_new_tokens(lambda: max(longest_reference(asked), constraint.fewest_tokens + 1))
+    longest = answerer.max_new_tokens(lambda: max(longest_list(), constraint.fewest_tokens + 1))
     texts, report = answerer.generate(asked, longest, constraint)
     has_label = np.zeros((len(texts), len(_labels(prepared))), dtype=bool)
     for row, text in zip(has_label, texts, strict=True):

@@ -17,6 +17,7 @@ from sft.pipeline.prepare import Prepared
 from sft.pipeline.support import support_prompts
 from sft.pipeline.tasks.base import Asked, Obstacle, ShotScoringTask, logger
 from sft.progress import progress
+from sft.prompting.build import LabelPrompt, PromptBuilder
 
 if TYPE_CHECKING:
     from sft.pipeline.answer import Answerer
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 class ScoredTask(ShotScoringTask):
     """A task whose answers are chosen by their scores, which calibrations may learn to adjust."""
+
+    def scored_prompt(
+        self, prepared: Prepared, builder: PromptBuilder, example: Example, shown: Sequence[Example]
+    ) -> LabelPrompt | None:
+        return builder.label_prompt(example, shown) if prepared.config.scores_answers else None
 
     def scores_shots(self, config: ExperimentConfig) -> bool:
         return config.scores_answers and scores_shots(config.inference_or_default)

@@ -10,7 +10,6 @@ from sft.evaluation.outcome import Outcome, StructuredOutcome
 from sft.pipeline.answers import Answers
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.tasks.base import Asked, Task, task_registry
-from sft.pipeline.tasks.generation import longest_reference
 
 
 class Structured(Task):
@@ -23,7 +22,9 @@ class Structured(Task):
             lead = answerer.format.answer("{").removesuffix("{")
             constraint = json_schema_constraint(schema.schema, answerer.vocabulary(), lead=lead)
         fewest = 0 if constraint is None else constraint.fewest_tokens
-        max_new_tokens = answerer.max_new_tokens(lambda: max(longest_reference(asked), fewest + 1))
+        max_new_tokens = answerer.max_new_tokens(
+            lambda: max(self.longest_answer(answerer.prepared, asked.builder), fewest + 1)
+        )
         texts, report = answerer.generate(asked, max_new_tokens, constraint)
         problems = [schema.problem_of_text(text) for text in texts]
         report |= {"constrained": constraint is not None, "problems": sum(one is not None for one in problems)}

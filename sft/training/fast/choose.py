@@ -10,7 +10,7 @@ import inspect
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -41,6 +41,18 @@ _PADDED_FOR = (
     "deepspeed",
     "neftune_noise_alpha",
 )
+
+
+class Foreseen(NamedTuple):
+    """What is known of steps without running the model: each reason is None where only a trial can be against it.
+
+    fused: the layers to fuse. why_padded: instead of flat.
+    """
+
+    fused: list[Any]
+    why_not_fused: str | None
+    why_padded: str | None
+    why_not_compiled: str | None
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,9 @@ def choose_steps(
     args: an `SFTConfig`, whose automatic mixed precision is turned off where the model computes in 16 bits already.
     asked: the arguments of it that the user gave. Raises `TrainingError` where what is asked for can't be.
     """
-    layers, why_not_fused = _fusible(loaded, args, asked)
-    why_padded = "training.batches" if batches == "padded" else _why_padded(loaded, args)
+    layers, why_not_fused, why_padded, why_not_compiled = foresee_steps(
+        loaded, args, rows, asked=asked, batches=batches, compiles=compiles
+    )
     if why_padded is None:
         with fused(layers):
             why_padded = flat_differs(loaded, rows)
@@ -90,7 +103,6 @@ def choose_steps(
     flat = why_padded is None
     if not flat:
         logger.info("batches are padded: %s", why_padded)
-    why_not_compiled = _why_not_compiled(loaded, args, rows, compiles)
     if why_not_compiled is None:
         with fused(layers):
             why_not_compiled = _SPREAD if args.n_gpu > 1 else compiled_differs(loaded, rows)
@@ -109,6 +121,21 @@ def choose_steps(
         },
     }
     return StepChoice(flat, layers, why_not_compiled is None, report)
+
+
+def foresee_steps(
+    loaded: LoadedModel,
+    args: Any,
+    rows: Sequence[LabelledIds],
+    *,
+    asked: Collection[str],
+    batches: Batches = "auto",
+    compiles: bool | Literal["auto"] = "auto",
+) -> Foreseen:
+    """What `choose_steps` knows before its trials, with the same arguments. The model may be on the meta device."""
+    layers, why_not_fused = _fusible(loaded, args, asked)
+    why_padded = "training.batches" if batches == "padded" else _why_padded(loaded, args)
+    return Foreseen(layers, why_not_fused, why_padded, _why_not_compiled(loaded, args, rows, compiles))
 
 
 def _said_by_any(reason: str | None) -> str | None:

@@ -1,0 +1,34 @@
+"""What would be trained, in how many steps, and what the trainer refuses of its arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from sft.doctor.case import Case
+from sft.doctor.checks.base import check_registry
+from sft.doctor.finding import Finding, ok, warn
+from sft.doctor.sizes import counted
+from sft.pipeline.select import plan_selection
+from sft.pipeline.shots import plan_shots
+
+
+@check_registry.register("training")
+def training(case: Case) -> Iterator[Finding]:
+    if not case.trains:
+        yield ok("nothing is trained" + (": dataset.shots is 0" if not case.config.has_shots else ""))
+        return
+    args, stage = case.trainer, case.training_stage
+    for line in case.said["training"]:
+        yield warn(line, "remove it")
+    rows = math.ceil(len(stage.sequences) * stage.total / len(stage.examined))
+    step = args.per_device_train_batch_size * args.gradient_accumulation_steps
+    steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(rows / step) * args.num_train_epochs)
+    yield ok(f"{counted(rows, 'sequence')}, {counted(steps, 'step')} of {min(step, rows)}", sequences=rows, steps=steps)
+    selection = plan_selection(case.prepared, trains=True)
+    if selection is not None:
+        n = len(selection.points) * len(selection.folds)
+        yield ok(f"{n} further trainings choose training.select", trainings=n)
+    plan = plan_shots(case.prepared, case.source, trains=True) if case.setting.endpoint != "train" else None
+    if plan is not None:
+        yield ok(f"{len(plan.folds)} further adapters are trained to score the shots", trainings=len(plan.folds))
