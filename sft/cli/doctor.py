@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from sft.cli.app import app
-from sft.cli.options import USER_ERROR, Checkpoint, ConfigPath, Imports, Override, Seed, set_up_output
+from sft.cli.options import (
+    USER_ERROR,
+    Checkpoint,
+    ConfigPath,
+    Imports,
+    Override,
+    Quiet,
+    Seed,
+    Verbose,
+    set_up_output,
+)
 
 
 @app.command()
@@ -21,8 +31,11 @@ def doctor(
         list[str] | None,
         typer.Option(metavar="NAME", help="Of a sweep, the configs of this name or pattern; repeatable."),
     ] = None,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The GPU that the run is meant for: h100, a100-80gb, …")
+    ] = None,
     gpu_memory: Annotated[
-        float | None, typer.Option(metavar="GIB", min=0, help="Memory of the GPU that the run is meant for.")
+        float | None, typer.Option(metavar="GIB", min=0, help="Its memory; default: that of --gpu, or of this machine.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts (docs/doctor.md).")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
@@ -30,15 +43,16 @@ def doctor(
     override: Override = None,
     random_seed: Seed = None,
     imports: Imports = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Errors and warnings alone.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Say what a run would do and what is wrong with it, without training and without loading weights.
 
     Exit code 0 without an error, 2 with one (with --strict: with a warning).
 
-    Example: sft doctor my.json --gpu-memory 80
+    Example: sft doctor my.json --gpu h100
     """
-    set_up_output(quiet=True)
+    set_up_output(quiet or not verbose, verbose)
     from sft.api import load_configs
     from sft.cli.diagnosis import print_diagnoses
     from sft.errors import ConfigError
@@ -49,7 +63,7 @@ def doctor(
     from sft.doctor.several import as_json as json_of
     from sft.doctor.several import diagnose_all, of_config_error
 
-    setting = setting_of(endpoint, checkpoint, gpu_memory)
+    setting = setting_of(endpoint, checkpoint, gpu, gpu_memory)
     try:
         configs = load_configs(config, overrides=override or (), seed=random_seed, endpoint=endpoint)
         diagnoses = diagnose_all(configs, setting, only or [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,7 @@ from sft.prompting.encoder import TextEncoder
 from sft.registry import unknown_name_fix
 from sft.training.arguments import trainer_config
 from sft.training.estimate import architecture_of, empty_model
+from sft.training.fast.gpus import GpuSpeed, gpu_registry, speed_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,19 +38,29 @@ class Setting(NamedTuple):
     """What is known of a run beside its config.
 
     endpoint: the command. checkpoint: what it would be given as `--checkpoint`. gpu_bytes: memory of the GPU that it is
-    meant for; None for the GPU of this machine, if there is one.
+    meant for; None for the GPU of this machine, if there is one. gpu: its name in `gpu_registry`, for its speed.
     """
 
     endpoint: str = "run-experiment"
     checkpoint: str | None = None
     gpu_bytes: int | None = None
+    gpu: str | None = None
 
 
-def setting_of(endpoint: str, checkpoint: str | None, gpu_gib: float | None) -> Setting:
-    """Raises `SftError` for a command that isn't one of `ENDPOINTS`."""
+def setting_of(endpoint: str, checkpoint: str | None, gpu: str | None, gpu_gib: float | None) -> Setting:
+    """Raises `SftError` for a command that isn't one of `ENDPOINTS`, and for a GPU that isn't known."""
     if endpoint not in ENDPOINTS:
         raise SftError(f"--endpoint {endpoint!r} is no command to examine for", unknown_name_fix(endpoint, ENDPOINTS))
-    return Setting(endpoint, checkpoint, None if gpu_gib is None else int(gpu_gib * 2**30))
+    size = None if gpu is None else gpu_registry[gpu].memory
+    return Setting(endpoint, checkpoint, size if gpu_gib is None else int(gpu_gib * 2**30), gpu)
+
+
+class TrainingLength(NamedTuple):
+    """rows: sequences that are trained on. step: how many of them an optimizer step takes."""
+
+    rows: int
+    steps: int
+    step: int
 
 
 class Tokenizing(NamedTuple):
@@ -99,6 +111,15 @@ class Case:
             return self.setting.gpu_bytes
         return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
 
+    @property
+    def gpu_speed(self) -> GpuSpeed | None:
+        """Of the GPU that was named, else of this machine's; None where it isn't known."""
+        if self.setting.gpu is not None:
+            return gpu_registry[self.setting.gpu]
+        if self.setting.gpu_bytes is not None or not torch.cuda.is_available():
+            return None
+        return speed_of(torch.cuda.get_device_name())
+
     @part("data")
     def prepared(self) -> Prepared:
         return prepare(self.config, self._shared.data)
@@ -136,6 +157,14 @@ class Case:
     @part("truncation")
     def training_stage(self) -> Stage:
         return training_stage(self.prepared, self.prompts, self.trainer.max_length)
+
+    @property
+    def training_length(self) -> TrainingLength:
+        args, stage = self.trainer, self.training_stage
+        rows = math.ceil(len(stage.sequences) * stage.total / len(stage.examined))
+        step = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(rows / step) * args.num_train_epochs)
+        return TrainingLength(rows, steps, step)
 
     @part("truncation")
     def inference_stage(self) -> Stage:

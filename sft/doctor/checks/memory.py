@@ -1,4 +1,4 @@
-"""The longest batch of the training, and the memory that it takes."""
+"""The longest batch of the training, the memory that it takes, and the time of the training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sft.errors import TrainingError
 from sft.prompting.labelled import LabelledIds
 from sft.training.estimate import estimate_training
 from sft.training.fast.fit import most_tokens
+from sft.training.fast.gpus import gpu_registry
 from sft.training.objectives import objective_registry
 from sft.training.sequences import loss_labels
 
@@ -40,13 +41,15 @@ def _why_not(case: Case) -> str | None:
         return f"the objective {training.objective.method!r} reads labels in batches of its own"
     if training is not None and training.batches == "padded":
         return "training.batches is padded"
-    return "there is no GPU here (--gpu-memory GIB estimates for one)" if case.gpu_bytes is None else None
+    return "there is no GPU here (--gpu NAME or --gpu-memory GIB estimates for one)" if case.gpu_bytes is None else None
 
 
 def _estimated(case: Case) -> Iterator[Finding]:
     assert case.gpu_bytes is not None
     rows = [LabelledIds(each.ids, loss_labels(each)) for each in case.training_stage.sequences]
-    estimate = estimate_training(case.config, rows, gpu_bytes=case.gpu_bytes)
+    estimate = estimate_training(
+        case.config, rows, steps=case.training_length.steps, gpu_bytes=case.gpu_bytes, speed=case.gpu_speed
+    )
     fit = estimate.fit
     how = f"in {fit.parts} parts" if fit.parts > 1 else "whole"
     how += ", with layers computed again in the backward pass" if fit.checkpointing else ""
@@ -54,12 +57,17 @@ def _estimated(case: Case) -> Iterator[Finding]:
     if estimate.fits:
         text = f"a step takes about {memory_size(fit.memory.total)} of {memory_size(case.gpu_bytes)}, its batch {how}"
         yield ok(text, **details, checkpointing=fit.checkpointing)
-        seconds = getattr(estimate, "seconds", None)
-        if seconds is not None:
-            yield ok(f"the training takes about {duration(seconds)}", seconds=seconds)
+        yield _time(case, estimate.seconds)
         return
     yield warn(
         f"a step takes about {memory_size(fit.memory.total)}, and the GPU has {memory_size(case.gpu_bytes)}",
         "set model.quantization, shorten prompts, or take a smaller model",
         **details,
     )
+
+
+def _time(case: Case, seconds: float | None) -> Finding:
+    if seconds is None or case.gpu_speed is None:
+        return skipped(f"the time of the training isn't estimated: name the GPU (--gpu {', '.join(gpu_registry)})")
+    source = "" if case.gpu_speed.measured else ", by the GPU's data sheet"
+    return ok(f"the steps of the training take about {duration(seconds)}{source}", seconds=round(seconds, 1))

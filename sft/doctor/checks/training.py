@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from sft.doctor.case import Case
@@ -18,12 +17,9 @@ def training(case: Case) -> Iterator[Finding]:
     if not case.trains:
         yield ok("nothing is trained" + (": dataset.shots is 0" if not case.config.has_shots else ""))
         return
-    args, stage = case.trainer, case.training_stage
     for line in case.said["training"]:
         yield warn(line, "remove it")
-    rows = math.ceil(len(stage.sequences) * stage.total / len(stage.examined))
-    step = args.per_device_train_batch_size * args.gradient_accumulation_steps
-    steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(rows / step) * args.num_train_epochs)
+    rows, steps, step = case.training_length
     yield ok(f"{counted(rows, 'sequence')}, {counted(steps, 'step')} of {min(step, rows)}", sequences=rows, steps=steps)
     selection = plan_selection(case.prepared, trains=True)
     if selection is not None:

@@ -203,8 +203,15 @@ def _why_not_compiled(
     epochs = args.num_train_epochs
     if args.max_steps > 0:
         epochs = args.max_steps * args.per_device_train_batch_size * args.gradient_accumulation_steps / len(rows)
-    # Two operations per weight and token forward, and as many backward for the gradients of activations.
-    operations = 4.0 * sum(p.numel() for p in loaded.base_model.parameters()) * tokens * epochs
-    if operations < WORTH_COMPILING:
+    if not worth_compiling(loaded.base_model, tokens * epochs):
         return "the training is too short for it"
     return None
+
+
+def worth_compiling(model: Any, tokens: float) -> bool:
+    """Whether a training on so many tokens, each as often as it is read, is long enough on a GPU.
+
+    Two operations per weight and token forward, and as many backward for the gradients of activations.
+    """
+    parameters: int = sum(parameter.numel() for parameter in model.parameters())
+    return 4.0 * parameters * tokens >= WORTH_COMPILING

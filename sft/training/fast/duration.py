@@ -26,11 +26,12 @@ from sft.training.fast.gpus import GpuSpeed
 from sft.training.fast.lora import fused, fusible_layers
 
 _SMALLEST_KERNEL = 3e-6
+COMPILING = 8.0  # seconds, once
 # Of a host, as fitted to fifteen trainings on an H100 (docs/decisions/0018-training.md): seconds to issue an operation,
 # the same with gradient checkpointing's hooks around it, and of an optimizer step with all that the trainer does then.
 _ISSUING = 20e-6
 _ISSUING_AGAIN = 45e-6
-_STEP = 25e-3
+STEP = 25e-3
 # Backward, attention takes two and a half times the operations; of a matrix product's rate it reaches this share.
 _ATTENTION_BACKWARD = 2.5
 _ATTENTION_RATE = 0.6
@@ -72,7 +73,7 @@ def micro_batch_time(
 
 def step_time(micro_batch: MicroBatch, parts: int) -> float:
     """Seconds of an optimizer step over so many micro-batches."""
-    return parts * micro_batch.seconds + _STEP
+    return parts * micro_batch.seconds + STEP
 
 
 class _Pass(NamedTuple):

@@ -18,25 +18,32 @@ _H100_REACHED = (650e12, 2.6e12)
 class GpuSpeed(NamedTuple):
     """operations: per second, of matrix products in 16 bits. bandwidth: bytes per second. memory: bytes.
 
-    measured: whether these were measured or come from a data sheet.
+    called: parts of the name that CUDA gives it. measured: whether these figures were, or come from a data sheet.
     """
 
     operations: float
     bandwidth: float
     memory: int
+    called: tuple[str, ...]
     measured: bool = False
 
 
-def _by_sheet(operations: float, bandwidth: float, gib: int) -> GpuSpeed:
+def speed_of(cuda_name: str) -> GpuSpeed | None:
+    """Of the GPU that CUDA calls so, if it is a known one."""
+    found = (gpu for gpu in gpu_registry.values() if all(part in cuda_name for part in gpu.called))
+    return next(found, None)
+
+
+def _by_sheet(operations: float, bandwidth: float, gib: int, *called: str) -> GpuSpeed:
     shares = [reached / sheet for reached, sheet in zip(_H100_REACHED, _H100_SHEET, strict=True)]
-    return GpuSpeed(operations * shares[0], bandwidth * shares[1], gib * _GIB)
+    return GpuSpeed(operations * shares[0], bandwidth * shares[1], gib * _GIB, called)
 
 
 gpu_registry: Registry[GpuSpeed] = Registry("GPU")
-gpu_registry["h100"] = GpuSpeed(*_H100_REACHED, 79 * _GIB, measured=True)
-gpu_registry["h200"] = _by_sheet(989e12, 4.8e12, 140)
-gpu_registry["a100-80gb"] = _by_sheet(312e12, 2.04e12, 79)
-gpu_registry["a100-40gb"] = _by_sheet(312e12, 1.56e12, 39)
-gpu_registry["l40s"] = _by_sheet(362e12, 0.86e12, 44)
-gpu_registry["a10"] = _by_sheet(125e12, 0.6e12, 22)
-gpu_registry["rtx-4090"] = _by_sheet(165e12, 1.01e12, 23)
+gpu_registry["h100"] = GpuSpeed(*_H100_REACHED, 79 * _GIB, ("H100", "80GB"), measured=True)
+gpu_registry["h200"] = _by_sheet(989e12, 4.8e12, 140, "H200")
+gpu_registry["a100-80gb"] = _by_sheet(312e12, 2.04e12, 79, "A100", "80GB")
+gpu_registry["a100-40gb"] = _by_sheet(312e12, 1.56e12, 39, "A100", "40GB")
+gpu_registry["l40s"] = _by_sheet(362e12, 0.86e12, 44, "L40S")
+gpu_registry["a10g"] = _by_sheet(125e12, 0.6e12, 22, "A10G")
+gpu_registry["rtx-4090"] = _by_sheet(165e12, 1.01e12, 23, "RTX 4090")

@@ -1,4 +1,4 @@
-"""Memory told before weights are loaded: against peaks that a GPU had, and for what isn't estimated."""
+"""Memory and time told before weights are loaded: against what a GPU needed, and for what isn't estimated."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import transformers
 from sft.errors import ModelError, TrainingError
 from sft.prompting.labelled import IGNORED, LabelledIds
 from sft.training.estimate import estimate_training
+from sft.training.fast.duration import COMPILING, STEP
+from sft.training.fast.gpus import gpu_registry
 from tests.fakes import make_config
 
 GIB = 2**30
@@ -33,12 +35,9 @@ def written(shape: str, folder: Path) -> str:
 
 
 def config_of(model: str, batch: int, *, compile: bool = False, **more: Any) -> Any:
-    return make_config(
-        model={"name": model},
-        lora={"r": 16, "lora_alpha": 32, "target_modules": "all-linear"},
-        training={"trainer_args": {"per_device_train_batch_size": batch}, "compile": compile},
-        **more,
-    )
+    training = {"trainer_args": {"per_device_train_batch_size": batch}, "compile": compile}
+    lora = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
+    return make_config(**{"model": {"name": model}, "lora": lora, "training": training, **more})
 
 
 def rows(tokens: int, batch: int) -> list[LabelledIds]:
@@ -60,17 +59,17 @@ def test_estimates_are_close_to_measured_peaks(
     shape: str, batch: int, tokens: int, compiled: bool, measured: float, tmp_path: Path
 ) -> None:
     config = config_of(written(shape, tmp_path), batch, compile=compiled)
-    found = estimate_training(config, rows(tokens, batch), gpu_bytes=200 * GIB)
+    found = estimate_training(config, rows(tokens, batch), steps=1, gpu_bytes=200 * GIB)
     assert (found.fit.parts, found.fit.checkpointing, found.fits) == (1, False, True)
     assert found.fit.memory.total / GIB == pytest.approx(measured, rel=0.15)
 
 
 def test_what_does_not_fit_is_divided_or_said(tmp_path: Path) -> None:
     config = config_of(written("7b", tmp_path), 16)
-    small = estimate_training(config, rows(9_835, 16), gpu_bytes=60 * GIB)
+    small = estimate_training(config, rows(9_835, 16), steps=1, gpu_bytes=60 * GIB)
     assert small.fits
     assert small.fit.parts > 1
-    tiny = estimate_training(config, rows(9_835, 16), gpu_bytes=12 * GIB)
+    tiny = estimate_training(config, rows(9_835, 16), steps=1, gpu_bytes=12 * GIB)
     assert not tiny.fits
     assert tiny.fit.checkpointing
 
@@ -79,15 +78,55 @@ def test_what_is_not_estimated_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     with pytest.raises(ModelError, match="holds neither"):
-        estimate_training(config_of(str(folder), 1), rows(100, 1), gpu_bytes=GIB)
+        estimate_training(config_of(str(folder), 1), rows(100, 1), steps=1, gpu_bytes=GIB)
     name = written("0.5b", folder)
     quantised = config_of(name, 1)
     quantised = quantised.model_copy(
         update={"model": quantised.model.model_copy(update={"quantization": {"load_in_4bit": True}})}
     )
     with pytest.raises(TrainingError, match="quantised models isn't estimated"):
-        estimate_training(quantised, rows(100, 1), gpu_bytes=GIB)
+        estimate_training(quantised, rows(100, 1), steps=1, gpu_bytes=GIB)
     saved = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**saved, "quantization_config": {"quant_method": "gptq"}}))
     with pytest.raises(TrainingError, match="is one"):
-        estimate_training(config_of(name, 1), rows(100, 1), gpu_bytes=GIB)
+        estimate_training(config_of(name, 1), rows(100, 1), steps=1, gpu_bytes=GIB)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "checkpointing", "compiled", "measured"),
+    [
+        # Seconds per step of an H100 (benchmarks/results/training_gpu.json), with prompts of 549 tokens in the mean.
+        ("0.5b", 8, False, True, 0.157),  # bound by the host
+        ("0.5b", 32, False, False, 0.204),
+        ("7b", 8, False, False, 0.360),
+        ("7b", 16, False, True, 0.529),
+        ("7b", 16, True, True, 0.764),
+    ],
+)
+def test_estimated_times_are_close_to_measured_ones(
+    shape: str, batch: int, checkpointing: bool, compiled: bool, measured: float, tmp_path: Path
+) -> None:
+    model, steps = written(shape, tmp_path), 100
+    given = {"per_device_train_batch_size": batch, "gradient_checkpointing": checkpointing}
+    config = config_of(model, batch, training={"trainer_args": given, "compile": compiled})
+    lengths = [302 + 494 * i // 63 for i in range(64)]
+    some = [LabelledIds([5] * n, [IGNORED] * (n - 3) + [5] * 3) for n in lengths]
+    gpu = gpu_registry["h100"]
+    found = estimate_training(config, some, steps=steps, gpu_bytes=200 * GIB, speed=gpu)
+    assert found.fit.parts == 1
+    assert found.compiled == compiled
+    assert found.seconds is not None
+    assert (found.seconds - compiled * COMPILING) / steps == pytest.approx(measured, rel=0.15)
+
+
+def test_a_step_in_parts_takes_the_time_of_its_parts(tmp_path: Path) -> None:
+    model, some = written("7b", tmp_path), rows(9_835, 16)
+
+    def seconds(batch: int, accumulated: int) -> float:
+        given = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulated}
+        config = config_of(model, batch, training={"trainer_args": given, "compile": False})
+        found = estimate_training(config, some, steps=1, gpu_bytes=200 * GIB, speed=gpu_registry["h100"]).seconds
+        assert found is not None
+        return found
+
+    assert seconds(8, 2) == pytest.approx(2 * seconds(8, 1) - STEP)
