@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,11 +39,13 @@ def train_on_pool(
     *,
     resume_from: Path | None = None,
     saves: bool = False,
+    callbacks: Sequence[Any] = (),
     stage: str = "training",
 ) -> TrainedOnPool:
     """Put the config's adapter on the loaded model and train it on all rows of the pool.
 
-    args: an `SFTConfig`. resume_from, saves: see `train_adapter`. stage: what warnings about cut prompts call this.
+    args: an `SFTConfig`. resume_from, saves, callbacks: see `train_adapter`. stage: what warnings about cut prompts
+    call this.
     """
     adapter = prepared.config.adapter_spec
     assert adapter is not None
@@ -67,5 +70,6 @@ def train_on_pool(
         labels=labels,
         resume_from=resume_from,
         saves=saves,
+        callbacks=callbacks,
     )
     return TrainedOnPool(summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()})
