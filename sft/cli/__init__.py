@@ -10,5 +10,6 @@ from sft.cli import curve
 from sft.cli import results
 from sft.cli import config
 from sft.cli import model
+from sft.cli import export_lm_eval
 
 __all__ = ["app", "main"]
