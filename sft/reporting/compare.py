@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from sft.errors import SftError
 from sft.evaluation.label_counts import label_counts, label_set_counts, split_counts
-from sft.evaluation.metrics import metric_registry
-from sft.evaluation.outcome import ChosenOutcome, ClassificationOutcome, MultilabelOutcome, Outcome
+from sft.evaluation.outcome import ClassificationOutcome, MultilabelOutcome, Outcome
 from sft.evaluation.resampling import JudgedRun, resampled
 from sft.evaluation.statistics.bootstrap import ResampledRuns, crossed_bootstrap
 from sft.evaluation.statistics.effort import USUAL
@@ -24,19 +23,11 @@ from sft.evaluation.statistics.mcnemar import McNemar, mcnemar
 from sft.records import RunRecord, read_record
 from sft.reporting.find import run_folder
 from sft.reporting.judged import items_of_run, read_judged
+from sft.reporting.right_answers import RIGHT, right_answers
 from sft.reporting.summaries import scalars
 
 _PER_CLASS = ("precision", "recall", "f1")
 _OF_LABELS = (ClassificationOutcome, MultilabelOutcome)
-# Task type → the metric that says by row which answers are right.
-_RIGHT = {
-    "classification": "accuracy",
-    "multiple_choice": "accuracy",
-    "multilabel": "subset_accuracy",
-    "generation": "exact_match",
-    "structured": "value_match",
-}
-
 Floats = NDArray[np.float64]
 
 
@@ -106,8 +97,8 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     runs = (_read(first), _read(second))
     _check(*runs)
     outcomes = [run.judged.outcome for run in runs]
-    metric = _RIGHT[outcomes[0].task_type]
-    right = [_right(run.judged) for run in runs]
+    metric = RIGHT[outcomes[0].task_type]
+    right = [right_answers(run.judged) for run in runs]
     names = [run.name for run in runs]
     if names[0] == names[1]:
         names = [run.folder.resolve().name for run in runs]
@@ -164,19 +155,6 @@ def _reference(item: dict[str, Any]) -> list[str]:
     if "references" in item:
         return list(item["references"])
     return item["reference"] if isinstance(item["reference"], list) else [item["reference"]]
-
-
-def _right(run: JudgedRun) -> NDArray[np.bool_]:
-    outcome = run.outcome
-    if isinstance(outcome, ChosenOutcome):
-        return np.equal(outcome.predictions, outcome.references)
-    exact = metric_registry[_RIGHT[outcome.task_type]]
-    assert exact.row_sums is not None
-    own = {name: value for name, value in run.arguments.items() if name in exact.arguments}
-    of_rows = exact.row_sums.of_rows(outcome, **own)
-    assert of_rows is not None
-    right: NDArray[np.bool_] = of_rows[:, 0] == 1
-    return right
 
 
 def _metrics(first: _Run, second: _Run) -> list[Difference]:
