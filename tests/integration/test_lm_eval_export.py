@@ -44,7 +44,6 @@ class Case(NamedTuple):
 CHAT = {"chat": True, "prompting": {"instruction": "Judge the message."}, "inference": {"icl_examples": 1}}
 TWO_LINES = {"format": "plain", "template": "Text: {text}\nLabel:\n"}
 CASES = {
-    "a plain prompt": Case({}),
     "a chat with examples": Case(CHAT, extra=True),
     "a label that begins another": Case({"train": BEGINNINGS[:4], "test": BEGINNINGS[4:]}),
     "mean by characters": Case({"inference": {"score_normalization": "characters"}}, "acc_norm"),
