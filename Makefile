@@ -8,7 +8,7 @@ QUANTIZED_VENV ?= .venv-quantized
 QUANTIZED_TESTS := tests/quantized tests/unit/models tests/unit/initialization \
 	tests/unit/training/test_quantised_training.py
 
-.PHONY: quickstart test test-quantized check lint types layers format docs clean
+.PHONY: quickstart test test-quantized check lint types layers site format docs clean
 
 quickstart: $(VENV)/.installed ## Install, then run the embedded sweep: offline, a few minutes on a laptop
 	HF_HUB_OFFLINE=1 $(BIN)/sft run-experiments etc/quickstart/quickstart.jsonnet --results-path $(QUICKSTART_RESULTS)
@@ -20,7 +20,7 @@ test-quantized: ## Install GPTQModel too (built from source: minutes), then run 
 	$(MAKE) VENV=$(QUANTIZED_VENV) $(QUANTIZED_VENV)/.installed-gptq
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(QUANTIZED_VENV)/bin/python -m pytest -n auto --dist worksteal $(QUANTIZED_TESTS) $(PYTEST_ARGS)
 
-check: lint types layers ## Everything that reads the code without running it
+check: lint types layers site ## Everything that reads the code without running it
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -36,11 +36,17 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+site: $(VENV)/.installed-dev ## Build the documentation into ./site: offline, and broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 docs: $(VENV)/.installed ## Write what is generated from the code; a test fails while it is stale
+	$(BIN)/python -m docs.tools.benchmarks > docs/benchmarks.md
+	$(BIN)/python -m docs.pictures.draw
 	$(BIN)/python -m sft.config.reference > docs/configuration.md
+	$(BIN)/python -m sft.cli.reference > docs/cli.md
 
 clean:
-	rm -rf $(VENV) $(QUANTIZED_VENV) $(QUICKSTART_RESULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(QUANTIZED_VENV) $(QUICKSTART_RESULTS) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

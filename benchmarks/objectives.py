@@ -107,18 +107,26 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500, help="test rows")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--epochs", type=float, default=8)
+    parser.add_argument("--commit", help="what to sign with where there is no git")
+    parser.add_argument("--add", type=Path, nargs="*", default=[], help="folders whose finished runs to take over")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     hush_libraries()
     report = read(arguments.out)
+    for folder in arguments.add:
+        added = read(folder)
+        report["runs"] += [run for run in added["runs"] if run not in report["runs"]]
+        report["environment"] = added["environment"]
     with tempfile.TemporaryDirectory() as scratch:
         for setting in settings(arguments):
             if any(run["setting"] == setting._asdict() for run in report["runs"]):
                 continue
             run = measure(setting, arguments.assets, Path(scratch))
-            report["runs"].append(run)
+            report["runs"].append(run | {"commit": arguments.commit or commit()})
+            report["environment"] = environment()
             write(arguments.out, report)
             print(setting, f"accuracy {run['accuracy']:.3f}", f"nll {run['nll']:.3f}", flush=True)
+    write(arguments.out, report)
     print(table(report))
 
 
@@ -154,7 +162,6 @@ def measure(setting: Setting, assets: Path, scratch: Path) -> dict[str, Any]:
         "objective": record.training["objective"],
         "final_loss": record.training["loss"],
         "device": (environment()["gpus"] or [environment()["cpu"]])[0],
-        "commit": commit(),
         "correct": "".join(str(int(item["prediction"] == item["reference"])) for item in items),
         "row_nll": " ".join(f"{-row[label]:.4f}" for row, label in zip(log_probs, right, strict=True)),
     }
@@ -212,7 +219,7 @@ def read(out: Path) -> dict[str, Any]:
 def write(out: Path, report: dict[str, Any]) -> None:
     out.mkdir(exist_ok=True)
     report |= {"lora": LORA, "templates": {name: task.template for name, task in TASKS.items()}}
-    report["environment"], report["comparisons"] = environment(), comparisons(report["runs"])
+    report["comparisons"] = comparisons(report["runs"])
     for name, text in (("objectives.json", json.dumps(report, indent=2) + "\n"), ("objectives.md", table(report))):
         temporary = out / f".{name}.tmp"
         temporary.write_text(text)

@@ -37,11 +37,15 @@ from sft.models.load import LoadedModel
 from sft.progress import hush_libraries
 from sft.prompting.build import TrainingSequence
 from sft.training.arguments import trainer_config
+from sft.training.fast.duration import micro_batch_time, step_time
+from sft.training.fast.gpus import gpu_registry
 from sft.training.fast.memory import activation_size, step_memory
 from sft.training.train import train_adapter
 
 SHAPES["1.5b"] = {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
                   "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
+SHAPES["3b"] = {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
+                "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
 SHAPES["tiny"] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
                   "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
@@ -62,7 +66,11 @@ CASES = {
     "0.5b": [Case(16), Case(32), Case(64), Case(32, True), Case(32, False, "eager"), Case(8, False, "compiled"),
              Case(16, False, "compiled"), Case(32, False, "compiled"), Case(64, False, "compiled"),
              Case(32, True, "compiled")],
-    "1.5b": [Case(8), Case(16), Case(32), Case(32, True), Case(16, False, "compiled"), Case(32, False, "compiled")],
+    "1.5b": [Case(8), Case(16), Case(32), Case(32, True), Case(8, False, "compiled"), Case(16, False, "eager"),
+             Case(16, False, "compiled"), Case(32, False, "compiled"), Case(32, True, "compiled")],
+    # For estimates of time, which were not fitted to these.
+    "3b": [Case(4, False, "compiled"), Case(8, False, "eager"), Case(8, False, "compiled"),
+           Case(24, False, "compiled"), Case(24, True, "compiled")],
     "7b": [Case(4), Case(8), Case(16), Case(16, True), Case(32, True), Case(8, False, "eager"),
            Case(8, False, "compiled"), Case(16, False, "compiled"), Case(16, True, "compiled")],
     "base-31m": [Case(8), Case(16), Case(8, ours="eager"), Case(16, ours="eager")],
@@ -89,7 +97,7 @@ def main() -> None:
         for case in CASES[name]:
             result = {"model": name, **dataclasses.asdict(case), **measured(name, case, arguments)}
             if case.ours and name not in ("base-31m", "tiny"):
-                result["estimated_peak_bytes"] = estimated_peak(name, case, arguments.steps)
+                result |= estimated(name, case, arguments.steps)
             if "seconds_per_step" in result:
                 result["mfu"] = result["operations_per_token"] * result["tokens_per_second"] / rate
             results.append(result)
@@ -265,8 +273,8 @@ def backbone_weights(loaded: LoadedModel) -> int:
     )
 
 
-def estimated_peak(name: str, case: Case, steps: int) -> int:
-    """Before there are weights."""
+def estimated(name: str, case: Case, steps: int) -> dict[str, float]:
+    """Before there are weights; seconds as of an H100."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, Qwen2Config
 
@@ -274,11 +282,21 @@ def estimated_peak(name: str, case: Case, steps: int) -> int:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
         model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **LORA))
-    size = activation_size(model, compiled=case.ours == "compiled")
+    compiled, answers = case.ours == "compiled", ANSWER * case.rows
+    size = activation_size(model, compiled=compiled)
     lengths = [len(s.ids) for s in job(case.rows * steps)]
     longest = max(sum(lengths[i : i + case.rows]) for i in range(0, len(lengths), case.rows))
-    memory = step_memory(model, size, tokens=longest, answers=ANSWER * case.rows, checkpointing=case.checkpointing)
-    return memory.total
+    memory = step_memory(model, size, tokens=longest, answers=answers, checkpointing=case.checkpointing)
+    usual = sorted(lengths)[steps // 2 :: steps]
+    time = micro_batch_time(
+        model,
+        usual,
+        answers=answers,
+        checkpointing=case.checkpointing,
+        compiled=compiled,
+        gpu=gpu_registry["h100"],
+    )
+    return {"estimated_peak_bytes": memory.total, "estimated_seconds_per_step": step_time(time, 1)}
 
 
 def table(report: dict[str, Any]) -> str:
@@ -291,6 +309,8 @@ def table(report: dict[str, Any]) -> str:
         "data tokens/s",
         "MFU",
         "peak GiB",
+        "estimated ms/step",
+        "estimated GiB",
         "first step after s",
     ]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
@@ -298,10 +318,12 @@ def table(report: dict[str, Any]) -> str:
         way = f"sft, {result['ours']}" if result["ours"] else "TRL"
         cells = [result["model"], way, str(result["rows"]), "yes" if result["checkpointing"] else "no"]
         if "error" in result:
-            cells += [result["error"], "", "", "", ""]
+            cells += [result["error"], *[""] * 6]
         else:
             cells += [f"{1000 * result['seconds_per_step']:.0f}", f"{result['tokens_per_second']:.0f}"]
             cells += [f"{result['mfu']:.3f}", f"{result['peak_bytes'] / 2**30:.1f}"]
+            seconds, peak = (result.get(f"estimated_{of}") for of in ("seconds_per_step", "peak_bytes"))
+            cells += [f"{1000 * seconds:.0f}", f"{peak / 2**30:.1f}"] if seconds else ["", ""]
             cells += [f"{result['seconds_to_first_step']:.1f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

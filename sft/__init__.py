@@ -32,6 +32,7 @@ _EXPORTS = {
     "run_experiment": "sft.pipeline.endpoints",
     "run_experiments": "sft.api",
     "train": "sft.pipeline.endpoints",
+    "write_report": "sft.api",
 }
 
 __all__ = [
@@ -56,10 +57,18 @@ __all__ = [
     "run_experiment",
     "run_experiments",
     "train",
+    "write_report",
 ]
 
 if TYPE_CHECKING:
-    from sft.api import aggregate_results, calibrate_results, load_config, load_configs, run_experiments
+    from sft.api import (
+        aggregate_results,
+        calibrate_results,
+        load_config,
+        load_configs,
+        run_experiments,
+        write_report,
+    )
     from sft.config.schema import ExperimentConfig
     from sft.errors import SftError
     from sft.lm_eval.export import export_lm_eval

@@ -25,7 +25,7 @@ from sft.pipeline.recording import now
 from sft.pipeline.scored_runs import find_scored_runs
 from sft.planned import Planned, write_plan
 from sft.plugins import load_entry_points
-from sft.records import RunRecord
+from sft.records import RunRecord, write_text
 from sft.reporting.find import Found, check_results, find_results, run_folders
 from sft.reporting.formats import write_table
 from sft.reporting.rows import ReportTable
@@ -150,6 +150,27 @@ def aggregate_results(
     if out is None and run_folders(paths[0]) == [paths[0]]:
         raise SftError(f"{paths[0]} is the folder of a single run", "say where the table goes, with --out DIR")
     return _aggregate(paths, paths[0] if out is None else Path(out), formats)
+
+
+def write_report(results: Sequence[str | Path], path: str | Path, *, table: ReportTable | None = None) -> Path:
+    """Write one HTML page on the runs, which needs no network and is below 5 MB; returns its path.
+
+    results: folders of runs or of results. table: over all that is in them, where it is known already. What there is
+    no room for is left out, and the page says so. It holds texts of the data. The same results give the same bytes.
+    Raises `SftError` for a path without any record, and where the file can't be written.
+    """
+    from sft.reporting.html.page import report_page
+
+    paths, path = [Path(one) for one in results], Path(path)
+    for one in paths:
+        check_results(one)
+    found = find_results(paths)
+    page = report_page(found, table or table_of(found))
+    try:
+        write_text(path, page)
+    except OSError as error:
+        raise SftError(f"{path}: can't be written: {error.strerror or error}", "name another file") from error
+    return path
 
 
 def _aggregate(paths: Sequence[Path], out: Path, formats: Sequence[str]) -> Aggregated:

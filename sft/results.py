@@ -15,7 +15,7 @@ from sft.records import RunRecord
 from sft.reporting.csv import as_csv
 from sft.reporting.find import Found, FoundRun, check_results, find_results
 from sft.reporting.judged import items_of_run
-from sft.reporting.right_answers import right_answers
+from sft.reporting.right import right_answers
 from sft.reporting.rows import ReportTable
 from sft.reporting.summaries import scalars
 

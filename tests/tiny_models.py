@@ -115,7 +115,7 @@ def tiny_model(architecture: str, tokenizer: Any, *, seed: int = 0, spread: floa
         "eos_token_id": tokenizer.eos_token_id,
     }
     config = _CONFIGS[architecture](ids)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         with torch.no_grad():

@@ -7,18 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from sft import __version__
-from sft.cli.options import FAILED_RUNS, INTERRUPTED, USER_ERROR
+from sft.cli.options import EXIT_CODES, FAILED_RUNS, INTERRUPTED, NO_READER, USER_ERROR
 
 FOR_SEVERAL_PROCESSES = ("train", "predict", "evaluate", "run-experiment")
 
 app = typer.Typer(
     name="sft",
     help="Few-shot experiments with Hugging Face language models, from one JSON or JSONNET file.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -33,6 +34,7 @@ def main() -> None:
     from sft.stopping import install
 
     install()
+    stdout = sys.stdout
     try:
         with contextlib.nullcontext() if distributed.is_main() else _silent():
             app()
@@ -47,9 +49,25 @@ def main() -> None:
             raise
         sys.exit(FAILED_RUNS)
     except SystemExit as end:
+        if _reader_is_gone(stdout):
+            sys.exit(NO_READER)
         if not end.code:
             distributed.leave()
         raise
+
+
+def _reader_is_gone(stdout: TextIO) -> bool:
+    """Whether what `| head` and the like took was less than what was printed, after which nothing more is."""
+    # Typer puts something silent in place of stdout where a print fails.
+    failed = sys.stdout is not stdout
+    try:
+        stdout.flush()
+    except BrokenPipeError:
+        failed = True
+    if failed:
+        # What is left in the buffer is written at exit, and would fail there with a message.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+    return failed
 
 
 def _end(message: str, code: int) -> None:

@@ -9,7 +9,10 @@ from sft.cli.options import (
     ConfigPath,
     Imports,
     Override,
+    Quiet,
     Seed,
+    Verbose,
+    set_up_output,
 )
 
 config_app = typer.Typer(help="Look at configs without running anything.", no_args_is_help=True)
@@ -18,7 +21,10 @@ app.add_typer(config_app, name="config")
 
 @config_app.command("schema")
 def config_schema() -> None:
-    """Print the JSON Schema of a config, for editors."""
+    """Print the JSON Schema of a config, for editors.
+
+    Example: sft config schema > sft.schema.json
+    """
     import json
 
     from sft.config.schema import ExperimentConfig
@@ -28,9 +34,18 @@ def config_schema() -> None:
 
 @config_app.command("show")
 def config_show(
-    config: ConfigPath, override: Override = None, random_seed: Seed = None, imports: Imports = None
+    config: ConfigPath,
+    override: Override = None,
+    random_seed: Seed = None,
+    imports: Imports = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Print a config (or every config of a sweep) with all defaults filled in."""
+    """Print a config (or every config of a sweep) with all defaults filled in, as JSON.
+
+    Example: sft config show my.jsonnet -o dataset.shots=8 > shown.json
+    """
+    set_up_output(quiet, verbose)
     import json
 
     from sft.api import load_configs

@@ -17,10 +17,12 @@ from sft.cli.options import (
     Quiet,
     ResultsPath,
     Seed,
+    Verbose,
     live_view,
     load,
     set_up_output,
 )
+from sft.cli.report import NoReport, report_after
 
 
 @app.command()
@@ -29,7 +31,9 @@ def curve(
     shots: Annotated[
         str, typer.Option(metavar="N,N,…", help="Labelled rows per label (in total for generation); 0: zero-shot.")
     ],
-    seeds: Annotated[int, typer.Option(help="Runs of everything: the config's seed and the following ones.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", help="Runs of everything: the config's seed and the following ones.")
+    ] = 5,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -41,14 +45,16 @@ def curve(
         str | None, typer.Option(metavar="NAME,…", help="Calibrations, and none; default: the config's.")
     ] = None,
     icl_examples: Annotated[
-        int, typer.Option(help="At most so many in-context examples per label (in total for generation).")
+        int, typer.Option(metavar="N", help="At most so many in-context examples per label (in total for generation).")
     ] = 4,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="The result to show; default: accuracy.")] = None,
     results_path: ResultsPath = Path("results"),
     override: Override = None,
     random_seed: Seed = None,
     imports: Imports = None,
+    no_report: NoReport = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run a learning curve and say how many labels each method needs.
 
@@ -56,7 +62,7 @@ def curve(
 
     Example: sft curve my.json --shots 0,4,16,64 --seeds 5 --methods zero,icl,lora --results-path curve-results
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "curve")
     from sft.curve import run_curve
     from sft.experiments.curve import CurveSpec
@@ -69,6 +75,8 @@ def curve(
         for line in (*done.curve.answers, *(f"Note: {note}" for note in done.curve.notes)):
             print(line)
         print(done.files[-1])
+    if not no_report:
+        report_after(results_path, done.sweep.table)
     if done.sweep.interrupted:
         raise typer.Exit(INTERRUPTED)
     if any(outcome.record.status == "failed" for outcome in done.sweep.outcomes):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sft.cli.model import model_app
-from sft.cli.options import Checkpoint, ConfigPath, Imports, Quiet, Seed, load, set_up_output
+from sft.cli.options import Checkpoint, ConfigPath, Imports, Quiet, Seed, Verbose, load, set_up_output
 
 
 @model_app.command("export-lm-eval")
@@ -23,12 +23,13 @@ def model_export_lm_eval(
     random_seed: Seed = None,
     imports: Imports = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write the test rows as a task for EleutherAI's lm-evaluation-harness, which then gives the same accuracy.
 
     Example: sft model export-lm-eval my.json --checkpoint outputs/my-adapter -o task
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "evaluate")
     from sft.lm_eval.export import export_lm_eval
 

@@ -10,6 +10,7 @@ import typer
 from sft.cli.app import app
 from sft.cli.options import (
     Quiet,
+    Verbose,
     set_up_output,
 )
 
@@ -22,16 +23,20 @@ def model_merge(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A folder with a trained adapter.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
     results_path: Annotated[
-        Path, typer.Option("--results-path", help="Folder of results, for the metrics of runs with this adapter.")
+        Path,
+        typer.Option(
+            "--results-path", metavar="DIR", help="Folder of results, for the metrics of runs with this adapter."
+        ),
     ] = Path("results"),
     overwrite: Annotated[bool, typer.Option(help="Write into a folder that isn't empty.")] = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Merge an adapter into its base, check that outputs are the same, and write a plain Hugging Face folder.
 
     Example: sft model merge outputs/my-adapter outputs/my-model
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     from sft.pipeline.merge import merge_model
 
     merged = merge_model(checkpoint, out, results_path=results_path, overwrite=overwrite)

@@ -11,6 +11,7 @@ import typer
 from sft.cli.app import app
 from sft.cli.options import (
     Quiet,
+    Verbose,
     set_up_output,
 )
 from sft.cli.show import print_comparison, print_table
@@ -29,11 +30,14 @@ def results_aggregate(
         list[str] | None,
         typer.Option("--format", metavar="NAME", help="json, md, csv or tex; default: all. Repeatable."),
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Put runs into one table: a row per configuration over its seeds, with intervals, paired tests and baselines.
 
     Example: sft results aggregate results --out paper --format tex
     """
+    set_up_output(quiet, verbose)
     from sft.api import aggregate_results
 
     done = aggregate_results(results, out=out, formats=formats or ())
@@ -48,11 +52,14 @@ def results_compare(
     second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another, on the same test rows.")],
     output_format: Annotated[str, typer.Option("--format", metavar="NAME", help="text, md or json.")] = "text",
     items: Annotated[int, typer.Option(min=0, metavar="N", help="How many of the differing items to list.")] = 20,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compare two runs on the same test rows: metrics, classes, and the items on which they differ.
 
     Example: sft results compare results/sst2-…-seed13-0123456789ab results/sst2-…-seed13-ba9876543210 --items 50
     """
+    set_up_output(quiet, verbose)
     import json
 
     from sft.reporting.compare import compare_runs
@@ -82,15 +89,16 @@ def results_calibrate(
         typer.Option(metavar="NAME", help="Score normalization, or all; default: each run's own. Repeatable."),
     ] = None,
     results_path: Annotated[
-        Path | None, typer.Option("--results-path", help="Folder of results; default: beside each run.")
+        Path | None, typer.Option("--results-path", metavar="DIR", help="Folder of results; default: beside each run.")
     ] = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Apply calibrations to the scores that finished runs have stored: new records, no model.
 
     Example: sft results calibrate results --method all
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     from sft.api import calibrate_results
     from sft.config.load import json_object
 

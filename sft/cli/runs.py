@@ -16,6 +16,7 @@ from sft.cli.options import (
     Quiet,
     ResultsPath,
     Seed,
+    Verbose,
     load,
     set_up_output,
 )
@@ -31,12 +32,13 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="Write into a folder that something else filled.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder.")] = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train an adapter (or the model itself) on the shots and save it to training.trainer_args.output_dir.
 
     Example: sft train etc/configs/json/tweet_sentiment_qwen.json -o dataset.shots=8
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "train")
     from sft.pipeline.endpoints import train
 
@@ -53,7 +55,10 @@ def train(
 def predict(
     config: ConfigPath,
     results_path: Annotated[
-        Path, typer.Option("--results-path", help="The TSV to write, or an existing folder to write it into.")
+        Path,
+        typer.Option(
+            "--results-path", metavar="FILE", help="The TSV to write, or an existing folder to write it into."
+        ),
     ] = Path("predictions"),
     input_path: Annotated[
         str | None,
@@ -64,12 +69,13 @@ def predict(
     random_seed: Seed = None,
     imports: Imports = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write predictions (and label probabilities) beside the test rows' columns, as TSV.
 
     Example: sft predict my.json --checkpoint outputs/my-adapter --results-path predictions.tsv
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "predict")
     from sft.pipeline.predict import predict
 
@@ -86,12 +92,13 @@ def evaluate(
     random_seed: Seed = None,
     imports: Imports = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Score the model (or a trained adapter) on the test rows.
 
     Example: sft evaluate my.json --checkpoint outputs/my-adapter
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "evaluate")
     from sft.pipeline.endpoints import evaluate
 
@@ -108,12 +115,13 @@ def run_experiment(
     random_seed: Seed = None,
     imports: Imports = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train on the shots and evaluate, in one process.
 
     Example: sft run-experiment my.json --random-seed 14
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "run-experiment")
     from sft.pipeline.endpoints import run_experiment
 

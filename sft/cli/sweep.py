@@ -18,9 +18,11 @@ from sft.cli.options import (
     Quiet,
     ResultsPath,
     Seed,
+    Verbose,
     live_view,
     set_up_output,
 )
+from sft.cli.report import NoReport, report_after
 from sft.cli.show import print_schedule, print_table
 
 
@@ -41,14 +43,20 @@ def run_experiments(
     keep_adapters: Annotated[
         bool, typer.Option("--keep-adapters", help="Keep what is trained, in the folders of the runs.")
     ] = False,
-    launcher: Annotated[str, typer.Option(help="Where runs execute: local, ray.")] = "local",
+    launcher: Annotated[str, typer.Option(metavar="NAME", help="Where runs execute: local, ray.")] = "local",
     isolation: Annotated[
-        str, typer.Option(help="worker: a process does many runs, with one loaded model; process: one each.")
+        str,
+        typer.Option(
+            metavar="NAME", help="worker: a process does many runs, with one loaded model; process: one each."
+        ),
     ] = "worker",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes at a time; default: one per GPU, one without GPUs.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Processes at a time; default: one per GPU, one without GPUs."),
     ] = None,
+    no_report: NoReport = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run every config of a sweep that isn't done yet, and aggregate. Interrupted, it goes on where it was.
 
@@ -56,7 +64,7 @@ def run_experiments(
 
     Example: sft run-experiments etc/quickstart/quickstart.jsonnet --results-path quickstart-results
     """
-    set_up_output(quiet)
+    set_up_output(quiet, verbose)
     from sft.api import load_configs, plan_experiments, run_experiments
     from sft.plugins import import_modules
 
@@ -81,6 +89,8 @@ def run_experiments(
     )
     print_table(sweep.table)
     print(results_path / "aggregated_results.md")
+    if not no_report:
+        report_after(results_path, sweep.table)
     if sweep.interrupted:
         print(f"interrupted: {live.summary()}; the same command goes on from there", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)

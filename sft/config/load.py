@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from sft.errors import ConfigError, Problem, SftError
 
 ExtraCheck = Callable[[ExperimentConfig], list[Problem]]
 
+STANDARD_INPUT = "-"
 _SWEEP_FORMS = 'a sweep is a list of configs or {"configs": {name: config}}'
 
 
@@ -40,10 +42,10 @@ def load_config(
     overrides: `section.key=value`, value in JSON or plain text. seed: replaces the config's. endpoint: the command that
     will use it, which decides the sections that must be there. Raises `ConfigError` naming every problem.
     """
-    value = _override(read_value(path), overrides, seed)
+    value, path = _override(read_value(path), overrides, seed), _named(path)
     if isinstance(value, list) or (isinstance(value, dict) and set(value) == {"configs"}):
         raise SftError(f"{path} holds several configs", "use `run-experiments`, or give a file with one config")
-    return config_from_value(value, str(path), endpoint=endpoint, extra_checks=extra_checks)
+    return config_from_value(value, path, endpoint=endpoint, extra_checks=extra_checks)
 
 
 def load_configs(
@@ -57,17 +59,18 @@ def load_configs(
     """The configs of a sweep: a file that evaluates to a list, to `{"configs": {name: config}}`, or to one config."""
     found: list[NamedConfig] = []
     problems: dict[Problem, list[str]] = {}
-    values = _named_values(read_value(path), path)
+    read, path = read_value(path), _named(path)
+    values = _named_values(read, path)
     for name, value in values.items():
         try:
             resolved = _override(value, overrides, seed)
-            config = config_from_value(resolved, str(path), endpoint=endpoint, extra_checks=extra_checks)
+            config = config_from_value(resolved, path, endpoint=endpoint, extra_checks=extra_checks)
             found.append(NamedConfig(name, config))
         except ConfigError as error:
             for problem in error.problems:
                 problems.setdefault(problem, []).append(name)
     if problems:
-        raise ConfigError(str(path), [_in_configs(p, names, len(values)) for p, names in problems.items()])
+        raise ConfigError(path, [_in_configs(p, names, len(values)) for p, names in problems.items()])
     return found
 
 
@@ -96,7 +99,12 @@ def config_from_value(
 
 
 def read_value(path: str | Path) -> Any:
-    """What a .json or .jsonnet file evaluates to. Raises `SftError` with the place of a syntax error."""
+    """What a .json or .jsonnet file evaluates to; `-`: the standard input, which may be either.
+
+    Raises `SftError` with the place of a syntax error.
+    """
+    if str(path) == STANDARD_INPUT:
+        return _read_standard_input()
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -105,6 +113,28 @@ def read_value(path: str | Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise SftError(f"can't read the config {path}: {error}") from error
     return _evaluate_jsonnet(path, text) if path.suffix in (".jsonnet", ".libsonnet") else _parse_json(path, text)
+
+
+def _named(path: str | Path) -> str:
+    """What messages call a config."""
+    return "the standard input" if str(path) == STANDARD_INPUT else str(path)
+
+
+def _read_standard_input() -> Any:
+    """Imports of JSONNET are relative to the working directory."""
+    import _jsonnet
+
+    name = _named(STANDARD_INPUT)
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SftError(f"can't read the config from {name}: {error}", "give UTF-8") from None
+    if not text.strip():
+        raise SftError(f"the config is read from {name}, which is empty", "pipe one in, or give a file")
+    try:
+        return json.loads(_jsonnet.evaluate_snippet(name, text))
+    except RuntimeError as error:
+        raise SftError(f"{name}: invalid JSON or JSONNET: {str(error).strip()}") from None
 
 
 def _parse_json(path: Path, text: str) -> Any:
@@ -188,7 +218,7 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _named_values(value: Any, path: str | Path) -> Mapping[str, Any]:
+def _named_values(value: Any, path: str) -> Mapping[str, Any]:
     if isinstance(value, list):
         named = {str(number): item for number, item in enumerate(value, start=1)}
     elif isinstance(value, dict) and "configs" in value:
@@ -210,6 +240,15 @@ def _in_configs(problem: Problem, names: list[str], total: int) -> Problem:
         return problem
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return problem._replace(message=f"{problem.message} [in {len(names)} of {total} configs: {shown}]")
+
+
+def named_arguments(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """NAME=VALUE, value in JSON or plain text, as a dict. option: what gave them, for error messages."""
+    split = [pair.partition("=") for pair in pairs]
+    for pair, (name, equals, _) in zip(pairs, split, strict=True):
+        if not name or not equals:
+            raise SftError(f"{option} {pair!r} is not of the form NAME=VALUE", f"e.g. {option} name=sentiment")
+    return {name: _json_or_text(text) for name, _, text in split}
 
 
 def _kind(value: Any) -> str:

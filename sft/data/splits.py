@@ -103,8 +103,9 @@ def _load_files(files: Mapping[str, list[str]], config: DatasetConfig) -> Mappin
         # Each on its own: the loader would give all splits the columns of the first.
         if builder == "csv":
             args["features"] = _call_datasets(text_features, paths, args=args, what=what)
-        loaded = _call_datasets(datasets.load_dataset, builder, data_files={split: paths}, args=args, what=what)
-        rows = _splits(loaded)[split]
+        # Not by its own name, which may be that of a file, and which the loader would refuse: "my reviews", "all".
+        loaded = _call_datasets(datasets.load_dataset, builder, data_files={"rows": paths}, args=args, what=what)
+        rows = _splits(loaded)["rows"]
         splits[split] = undo_date_parsing(rows, paths) if builder == "json" else rows
     return splits
 

@@ -20,6 +20,7 @@ from sft.inference.shards import Shards
 from sft.label_scores import LabelScores
 from sft.models.load import LoadedModel
 from sft.pipeline.answers import Answers
+from sft.pipeline.example_prompt import example_prompt
 from sft.pipeline.label_scoring import LabelScoring
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.support import SupportPrompt, shot_input
@@ -136,6 +137,10 @@ class Answerer:
         given = given or self._config.prompting.max_output_length
         return longest() if given is None else int(given)
 
+    def example(self, example: Example, prompt: Sequence[int]) -> dict[str, Any]:
+        """What a record says of the prompt of a row, to show what the model read."""
+        return {"example": {"row": example.row, **example_prompt(prompt, self._loaded.tokenizer)}}
+
     def vocabulary(self) -> Vocabulary:
         """The tokens that constrained texts may be made of."""
         return Vocabulary.of(self._loaded, self.format.eot_id)
@@ -156,6 +161,7 @@ class Answerer:
             asked.builder.generation_prompt(example, asked.shown.for_query(example), max_new_tokens)
             for example in progress(asked.examples, "building prompts")
         ]
+        example = self.example(asked.examples[0], prompts[0]) if prompts else {}
         texts = generator.generate(prompts, self._config.seed, constraint=constraint, finished=self._finished)
-        report = {"method": "generate", "max_new_tokens": max_new_tokens, "decoder": generator.report()}
+        report = {"method": "generate", "max_new_tokens": max_new_tokens, "decoder": generator.report(), **example}
         return Generated(texts, report)

@@ -13,9 +13,12 @@ from sft.models.load import LoadedModel, load_model
 from sft.models.source import ModelSource
 from sft.models.tokenizer import load_tokenizer
 from sft.pipeline.answer import Answerer
+from sft.pipeline.example_prompt import example_prompt
 from sft.pipeline.label_training import label_training
 from sft.pipeline.prepare import Prepared
 from sft.pipeline.tasks import task_of
+from sft.prompting.labelled import IGNORED
+from sft.training.sequences import answers_only, loss_labels
 from sft.training.train import TrainingSummary, train_adapter
 
 logger = logging.getLogger(__name__)
@@ -72,4 +75,10 @@ def train_on_pool(
         saves=saves,
         callbacks=callbacks,
     )
-    return TrainedOnPool(summary, {"in_context_examples": shown.counts, "truncation": builder.counts.as_dict()})
+    in_loss = [label != IGNORED for label in loss_labels(sequences[0], answers_only=answers_only(args))]
+    report = {
+        "in_context_examples": shown.counts,
+        "truncation": builder.counts.as_dict(),
+        "example": example_prompt(sequences[0].ids, loaded.tokenizer, in_loss),
+    }
+    return TrainedOnPool(summary, report)

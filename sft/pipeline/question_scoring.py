@@ -43,7 +43,10 @@ class AskedShot:
 
 
 class QuestionScoring:
-    """builder: of prompts that hold a label. scorer: by default a new one."""
+    """builder: of prompts that hold a label. scorer: by default a new one.
+
+    first_prompt: the first question of the rows that were asked last.
+    """
 
     def __init__(
         self, answerer: Answerer, builder: PromptBuilder, questions: Questions, scorer: LabelScorer | None = None
@@ -54,6 +57,7 @@ class QuestionScoring:
         self._seed = config.seed_for("icl")
         self._end = scored_end(config.inference_or_default.label_end, answerer.format, builder.bare_labels())
         self.scorer = scorer or answerer.scorer()
+        self.first_prompt: list[int] | None = None
 
     def log_odds(self, rows: Sequence[tuple[Example, Sequence[Example]]]) -> NDArray[np.float64]:
         """[N, L], of yes against no, for rows with the in-context examples of their prompts."""
@@ -64,6 +68,8 @@ class QuestionScoring:
             self._builder.questions(questions.of(row), questions.shown(shown, self._seed))
             for row, shown in progress(rows, "building prompts")
         ]
+        first = prompts[0]
+        self.first_prompt = [*first.prompt, *first.labels[0][: first.given[0]]]
         scores = score_questions(self.scorer, prompts, self._end, len(questions.answers))
         with np.errstate(invalid="ignore"):  # minus infinity less minus infinity, which is told below
             log_odds: NDArray[np.float64] = scores[:, :, YES] - scores[:, :, NO]

@@ -19,6 +19,7 @@ from tokenizers import Encoding, Tokenizer
 from sft.common_start import common_start
 from sft.errors import ModelError
 from sft.prompting.incremental import IncrementalTokenizer, Place, Tokens
+from sft.prompting.special_tokens import is_special
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE = "\U0010fff0", "\U0010fff1"
 _REPLACEMENT = "�"
 _JOINER = "\u200d"
-_MARKUP = re.compile(r"<\S*>|\[\S*\]")
-_BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 class Piece(NamedTuple):
@@ -178,7 +177,8 @@ class _Renamed(NamedTuple):
 def _with_private_names(backend: Any) -> _Renamed:
     """A copy of a tokenizer whose special tokens have private names and the same ids."""
     spec = json.loads(backend.to_str())
-    names = {token["content"]: f"{_OPEN}{token['id']}{_CLOSE}" for token in spec["added_tokens"] if _is_special(token)}
+    special = [token for token in spec["added_tokens"] if is_special(token["content"], token["special"])]
+    names = {token["content"]: f"{_OPEN}{token['id']}{_CLOSE}" for token in special}
     ids = {token["content"]: token["id"] for token in spec["added_tokens"]}
     for token in spec["added_tokens"]:
         token["content"] = names.get(token["content"], token["content"])
@@ -196,9 +196,3 @@ def _with_private_names(backend: Any) -> _Renamed:
         if copy.token_to_id(new) != ids[old]:
             raise ModelError(f"the special token {old!r} can't be told apart from text in this tokenizer")
     return _Renamed(copy, names, spec)
-
-
-def _is_special(token: dict[str, Any]) -> bool:
-    """Special tokens, and tokens that look like markup (`<think>`); not runs of spaces that some vocabularies add."""
-    text = token["content"]
-    return not _BYTE_TOKEN.fullmatch(text) and (token["special"] or _MARKUP.fullmatch(text) is not None)

@@ -23,7 +23,7 @@ from sft.evaluation.statistics.mcnemar import McNemar, mcnemar
 from sft.records import RunRecord, read_record
 from sft.reporting.find import run_folder
 from sft.reporting.judged import items_of_run, read_judged
-from sft.reporting.right_answers import RIGHT, right_answers
+from sft.reporting.right import RIGHT, references_of, right_answers, shown_answer
 from sft.reporting.summaries import scalars
 
 _PER_CLASS = ("precision", "recall", "f1")
@@ -146,15 +146,9 @@ def _check(first: _Run, second: _Run) -> None:
 
 def _other_references(first: _Run, second: _Run) -> int:
     return sum(
-        (_reference(one), one.get("candidates")) != (_reference(other), other.get("candidates"))
+        (references_of(one), one.get("candidates")) != (references_of(other), other.get("candidates"))
         for one, other in zip(first.items, second.items, strict=True)
     )
-
-
-def _reference(item: dict[str, Any]) -> list[str]:
-    if "references" in item:
-        return list(item["references"])
-    return item["reference"] if isinstance(item["reference"], list) else [item["reference"]]
 
 
 def _metrics(first: _Run, second: _Run) -> list[Difference]:
@@ -221,13 +215,9 @@ def _differing(runs: Sequence[_Run], right: Sequence[NDArray[np.bool_]]) -> Iter
                 one["row"],
                 who[bool(right[0][i]), bool(right[1][i])],
                 one["inputs"],
-                _reference(one),
-                *(_shown(item["prediction"]) for item in (one, other)),
+                references_of(one),
+                *(shown_answer(item["prediction"]) for item in (one, other)),
             )
-
-
-def _shown(prediction: str | list[str]) -> str:
-    return prediction if isinstance(prediction, str) else ", ".join(prediction)
 
 
 def _notes(first: _Run, second: _Run) -> list[str]:

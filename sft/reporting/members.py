@@ -94,8 +94,13 @@ def group_runs(
 
 def _member(record: RunRecord, judged: JudgedRun | None) -> Member:
     config = ExperimentConfig.model_validate(record.config)
-    trains = record.training is not None or (record.status == "failed" and config.has_shots)
+    trains = trains_of(record, config)
     return Member(record, config, trains, _seeds(config, trains), judged)
+
+
+def trains_of(record: RunRecord, config: ExperimentConfig) -> bool:
+    """Whether a run trained, or would have if it hadn't failed."""
+    return record.training is not None or (record.status == "failed" and config.has_shots)
 
 
 def _seeds(config: ExperimentConfig, trains: bool) -> dict[str, int]:

@@ -97,7 +97,7 @@ def _variant_on_an_ordinary_layer(config: Any) -> type[Any]:
     own = copy.copy(config)
     own.target_modules, own.exclude_modules, own.modules_to_save, own.init_lora_weights = {"layer"}, None, None, True
     own.layers_to_transform = own.layers_pattern = own.target_parameters = None
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         small = torch.nn.Sequential(OrderedDict(layer=torch.nn.Linear(2 * own.r, 2 * own.r)))
         return type(LoraModel(small, {"default": own}, "default").model.layer.lora_variant.get("default"))
 

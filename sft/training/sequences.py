@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sft.data.example import Example
 from sft.data.sampling import InContextExamples
@@ -35,6 +35,11 @@ def refuse_nothing(rows: Sequence[Row]) -> Sequence[Row]:
             "there is no row to train on: dataset.shots is 0", "raise dataset.shots, or use `evaluate` without training"
         )
     return rows
+
+
+def answers_only(args: Any) -> bool:
+    """Whether prompts are left out of the loss. args: an `SFTConfig`."""
+    return args.completion_only_loss is not False
 
 
 def loss_labels(sequence: TrainingSequence, *, answers_only: bool = True) -> list[int]:

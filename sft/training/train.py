@@ -30,7 +30,7 @@ from sft.training.fast.flat import FlatCollator
 from sft.training.label_loss import LabelLoss, LabelTraining
 from sft.training.quantised import check_adapted, prepare_for_training
 from sft.training.saving import saving_callback
-from sft.training.sequences import as_dataset, loss_labels
+from sft.training.sequences import answers_only, as_dataset, loss_labels
 from sft.training.sharded import make_whole
 from sft.training.trainer import trainer_class
 
@@ -101,8 +101,8 @@ def train_adapter(
         asked |= set(CHECKPOINTING)
     adapter = prepare_for_training(loaded, adapter)
     set_seed(args.seed)
-    answers_only = args.completion_only_loss is not False
-    rows = [LabelledIds(s.ids, loss_labels(s, answers_only=answers_only)) for s in sequences]
+    only_answers = answers_only(args)
+    rows = [LabelledIds(s.ids, loss_labels(s, answers_only=only_answers)) for s in sequences]
     with only_our_output():
         attached = _attached(loaded, adapter, rows, args.seed)
         batches = config.batches if labels is None else "padded"
@@ -112,7 +112,7 @@ def train_adapter(
     label_loss = None if labels is None else LabelLoss(labels, loaded)
     trainer = _made_trainer(loaded, args, rows, attached, steps, label_loss)
     answer_tokens = _count_answer_tokens(trainer.train_dataset)
-    expected = sum(len(s.ids) - max(1, s.n_prompt if answers_only else 0) for s in sequences)
+    expected = sum(len(s.ids) - max(1, s.n_prompt if only_answers else 0) for s in sequences)
     if answer_tokens == 0 or (answer_tokens != expected and not args.packing):
         raise TrainingError(f"the loss would be over {answer_tokens} tokens instead of {expected}")
     saves = saves and method.can_resume

@@ -35,6 +35,7 @@ HELP = [
     ["--help"],
     ["--version"],
     ["run-experiment", "--help"],
+    ["init", "--help"],
     ["config", "--help"],
     ["results", "calibrate", "--help"],
     ["model", "merge", "--help"],

@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from sft import cli
+from tests.e2e.conftest import Ended
 from tests.fakes import byte_tokenizer, config_value, write_config, write_dataset, write_jsonl
 
 ONE_CONFIG = ["train", "predict", "evaluate", "run-experiment"]
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def sft(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Ended]]:
-    """Runs the entry point in this process, because importing torch anew for each mistake takes seconds."""
-    root, own = logging.getLogger(), logging.getLogger("sft")
-    before = (root.handlers[:], root.level, own.level)
-
-    def run(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["sft", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        return Ended(int(caught.value.code or 0), captured.out, captured.err)
-
-    yield run
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    own.setLevel(before[2])
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from sft.evaluation.metrics import metric_registry
 from sft.records import read_items
 from tests.conftest import REPOSITORY
-from tests.fakes import write_config
-from tests.tiny_runs import tiny_run
+from tests.docs.blocks import RUN, blocks_of
+from tests.docs.workplace import workplace
 
 PAGE = (REPOSITORY / "docs/metrics.md").read_text(encoding="utf-8")
 
@@ -29,27 +26,12 @@ def test_the_page_lists_every_metric_with_its_arguments_and_whether_it_has_inter
 
 
 def test_a_users_metric_in_one_file_is_computed_by_its_name(tmp_path: Path) -> None:
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.S) if "# my_metrics.py" in block]
-    (tmp_path / "my_metrics.py").write_text(code, encoding="utf-8")
-    (command,) = re.findall(r"```sh\nsft (evaluate .*)\n```", PAGE)
-    rows = [{"text": f"say {i}", "label": "a b"} for i in range(4)]
-    config = tiny_run(tmp_path, train=rows, test=[{**row, "text": row["text"] + "!"} for row in rows])
-    value = config.model_dump(mode="json")
-    value["dataset"]["task_type"] = "generation"
-    value["inference"]["generation_args"] = {"max_new_tokens": 12}
-    write_config(tmp_path / "config.json", value)
-    arguments = [part.strip("'") for part in re.findall(r"'[^']*'|\S+", command)]
-    done = subprocess.run(
-        [sys.executable, "-m", "sft.cli", *arguments, "--results-path", "results"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "results").glob("*/record.json")
-    results = json.loads(path.read_text(encoding="utf-8"))["results"]
-    short = [len(item["prediction"].split()) <= 3 for item in read_items(path.parent)]
-    assert results["brief"] == sum(short) / 4
+    with workplace(tmp_path) as place:
+        for block in blocks_of(REPOSITORY / "docs/metrics.md"):
+            if block.reason is None and block.language in RUN:
+                place.run(block)
+        (path,) = (tmp_path / "results").glob("*/record.json")
+        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        short = [len(item["prediction"].split()) <= 3 for item in read_items(path.parent)]
+    assert results["brief"] == sum(short) / 30
     assert set(results) == {"brief", "chrf", "chrf_signature"}

@@ -117,6 +117,7 @@ def _asked(asked: Asked) -> Answers:
     prepared, answerer = asked.answerer.prepared, asked.answerer
     scoring = QuestionScoring(answerer, asked.builder, questions_of(prepared))
     log_odds = scoring.log_odds([(row, asked.shown.for_query(row)) for row in asked.examples])
+    example = answerer.example(asked.examples[0], scoring.first_prompt) if scoring.first_prompt else {}
     shots = list(asked.shots or ())
     if asked.shots is None and any(needs.shots for needs in asked.also):
         # A builder of its own, because what it cuts says nothing of the test rows.
@@ -132,7 +133,7 @@ def _asked(asked: Asked) -> Answers:
         log_odds=log_odds,
         probabilities=sigmoid(log_odds),
         support=shots,
-        report={"method": "label_questions", **scoring.report(), "thresholds": chosen.report},
+        report={"method": "label_questions", **scoring.report(), "thresholds": chosen.report, **example},
     )
 
 

@@ -60,6 +60,8 @@ def scored_answers(asked: Asked) -> Answers:
     beside = support_prompts(answerer.prepared, other, asked.examples, asked.shown, needed=needed, also=also)
     answers = answerer.label_scoring(builder).answers(asked.examples, prompts, beside, asked.shots or ())
     answers.report["support"]["truncation"] = other.counts.as_dict()
+    if prompts:
+        answers.report.update(answerer.example(asked.examples[0], prompts[0].prompt))
     return answers
 
 

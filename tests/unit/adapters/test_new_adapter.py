@@ -14,9 +14,11 @@ from sft.adapters.experimental import REFUSED
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.endpoints import evaluate, train
 from tests.conftest import REPOSITORY
+from tests.docs.blocks import file_of
 from tests.tiny_runs import tiny_run
 
-PAGE = (REPOSITORY / "docs" / "adapters.md").read_text(encoding="utf-8")
+PATH = REPOSITORY / "docs" / "adapters.md"
+PAGE = PATH.read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:
@@ -26,9 +28,8 @@ def section(title: str) -> str:
 @pytest.fixture
 def one_file(tmp_path: Path) -> Iterator[None]:
     """The example, imported from a file of its own."""
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     path = tmp_path / "lora_on_top.py"
-    path.write_text(example, encoding="utf-8")
+    path.write_text(file_of(PATH, path.name), encoding="utf-8")
     found = importlib.util.spec_from_file_location("lora_on_top", path)
     assert found is not None
     assert found.loader is not None

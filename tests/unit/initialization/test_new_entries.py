@@ -1,4 +1,4 @@
-"""docs/initialisations.md: its examples work as one file each, and its table says what the registry says."""
+"""docs/initialisations.md: its example works as one file, and its table says what the registry says."""
 
 from __future__ import annotations
 
@@ -19,29 +19,23 @@ from sft.initialization.utils import dequantize
 from sft.pipeline.checks import check_registered_names
 from sft.pipeline.endpoints import run_experiment
 from tests.conftest import REPOSITORY
+from tests.docs.blocks import file_of
 from tests.tiny_runs import tiny_run
 
-PAGE = (REPOSITORY / "docs" / "initialisations.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-
-
-def load_example(folder: Path, name: str, text: str) -> None:
-    path = folder / f"{name}.py"
-    path.write_text(text, encoding="utf-8")
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None
-    assert found.loader is not None
-    found.loader.exec_module(importlib.util.module_from_spec(found))
+PATH = REPOSITORY / "docs" / "initialisations.md"
+PAGE = PATH.read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def examples(tmp_path: Path) -> Iterator[None]:
-    initializer, dequantizer = EXAMPLES
-    load_example(tmp_path, "random_rows", initializer)
-    load_example(tmp_path, "sign_linear", dequantizer)
+def example(tmp_path: Path) -> Iterator[None]:
+    path = tmp_path / "random_rows.py"
+    path.write_text(file_of(PATH, path.name), encoding="utf-8")
+    found = importlib.util.spec_from_file_location("random_rows", path)
+    assert found is not None
+    assert found.loader is not None
+    found.loader.exec_module(importlib.util.module_from_spec(found))
     yield
     del initializer_registry["random_rows"]
-    del dequantizer_registry["SignLinear"]
 
 
 class SignLinear(nn.Module):
@@ -52,7 +46,7 @@ class SignLinear(nn.Module):
         self.scales = torch.rand(6, generator=generator)
 
 
-@pytest.mark.usefixtures("examples")
+@pytest.mark.usefixtures("example")
 def test_a_new_initialisation_is_one_file(tmp_path: Path) -> None:
     spec = {"method": "random_rows", "args": {"normalise": False}}
     config = tiny_run(tmp_path, lora={"r": 2, "target_modules": ["q_proj"], "init_lora_weights": spec})
@@ -61,8 +55,11 @@ def test_a_new_initialisation_is_one_file(tmp_path: Path) -> None:
     assert record.training["initialization"]["method"] == "random_rows"
 
 
-@pytest.mark.usefixtures("examples")
-def test_a_new_dequantizer_is_one_file_and_every_initialisation_of_weights_reads_it() -> None:
+def test_a_new_dequantizer_is_one_function_and_every_initialisation_of_weights_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dequantizer_registry, "_entries", dict(dequantizer_registry))
+    dequantizer_registry["SignLinear"] = lambda layer: layer.signs.float() * layer.scales[:, None]
     layer = SignLinear()
     weight = layer.signs.float() * layer.scales[:, None]
     assert torch.equal(dequantize(layer), weight)

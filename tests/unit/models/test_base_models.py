@@ -71,7 +71,7 @@ def collects_fast() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def random_state_of_its_own() -> Iterator[None]:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sft.label_scores import LabelScores
 from sft.pipeline.checks import check_registered_names
 from sft.training.objectives import LabelTokens, Objective, objective_registry
 from sft.training.objectives.tfew import length_normalized_losses, unlikelihood_losses
+from tests.docs.blocks import file_of
 from tests.fakes import make_config
 
 NAMES = list(objective_registry)
@@ -143,11 +143,8 @@ def test_one_label_alone_has_nothing_unlikely() -> None:
 
 
 def test_the_objective_of_the_documentation_is_one(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (repository / "docs/objectives.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     monkeypatch.setattr(objective_registry, "_entries", dict(objective_registry))
-    names = {"Objective": Objective, "LabelTokens": LabelTokens, "Tensor": torch.Tensor}
-    exec(code, {**names, "objective_registry": objective_registry})
+    exec(file_of(repository / "docs/objectives.md", "margin.py"), {})
     assert check_registered_names(with_objective({"method": "margin", "args": {"by": 2.0}})) == []
     scored = tokens()
     expected = [
