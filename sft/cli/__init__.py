@@ -13,5 +13,6 @@ from sft.cli import report
 from sft.cli import config
 from sft.cli import model
 from sft.cli import doctor
+from sft.cli import export_lm_eval
 
 __all__ = ["app", "main"]

@@ -15,6 +15,7 @@ from sft.data.example import TaskData
 from sft.doctor.part import part
 from sft.doctor.stages import Stage, inference_stage, training_stage
 from sft.errors import SftError
+from sft.models.architecture import architecture_of, empty_model
 from sft.models.load import LoadedModel, max_positions
 from sft.models.source import ModelSource, find_model
 from sft.models.tokenizer import load_tokenizer
@@ -25,7 +26,6 @@ from sft.pipeline.session import RecentData
 from sft.prompting.encoder import TextEncoder
 from sft.registry import unknown_name_fix
 from sft.training.arguments import trainer_config
-from sft.training.estimate import architecture_of, empty_model
 from sft.training.fast.gpus import GpuSpeed, gpu_registry, speed_of
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from sft.pipeline.derive import also_needed, derive
 from sft.pipeline.run import Run, RunOptions, Started, complete, start
 from sft.pipeline.session import Session
 from sft.records import RECORD_FILE, UNFINISHED, RunRecord, read_record, write_record
+from sft.tracking import Trackers
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +69,14 @@ class Executor:
         try:
             self._listener.stage(run.name, "evaluation")
             found = derive(source.folder, source.record, run.config, self._results, run.name, anew=self._settings.force)
+            if found is None:
+                return None
+            record, folder = found
+            with Trackers(run.config, record.run_id, folder, run.name) as trackers:
+                trackers.conclude(record)
         except SftError as error:
             return self._failed(run, str(error), None)
-        return None if found is None else Ended(run.name, "completed", str(found[1]))
+        return Ended(run.name, "completed", str(folder))
 
     def _run(self, run: PlannedRun, others: Sequence[PlannedRun], smaller: int) -> Ended:
         started: Started | None = None

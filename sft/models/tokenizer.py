@@ -37,13 +37,17 @@ def load_tokenizer(config: ModelConfig, source: ModelSource) -> PreTrainedTokeni
     return tokenizer
 
 
+def whereabouts(config: ModelConfig) -> dict[str, Any]:
+    """The arguments of `model.model_args` that say where files are and how far they are trusted."""
+    keep = ("trust_remote_code", "revision", "token", "cache_dir", "subfolder", "local_files_only")
+    return {key: value for key, value in config.model_args.items() if key in keep}
+
+
 def _from_pretrained(name: str, config: ModelConfig) -> Any:
     from transformers import AutoTokenizer
 
-    keep = ("trust_remote_code", "revision", "token", "cache_dir", "subfolder", "local_files_only")
-    args = {key: value for key, value in config.model_args.items() if key in keep}
     try:
-        return AutoTokenizer.from_pretrained(name, **args)
+        return AutoTokenizer.from_pretrained(name, **whereabouts(config))
     except Exception as error:  # a tokenizer's files can be wrong in as many ways as there are tokenizers
         raise ModelError(
             f"can't load the tokenizer {name!r}: {type(error).__name__}: {error}",

@@ -28,6 +28,7 @@ from sft.pipeline.shots import plan_shots
 from sft.pipeline.tasks import task_scoring_shots
 from sft.progress import hush_libraries
 from sft.records import write_json
+from sft.tracking import Trackers, trackers_asked
 from sft.training.arguments import trainer_config
 from sft.training.output import claim_output_dir, last_checkpoint, output_dir, save_trained
 from sft.training.train import TrainingSummary
@@ -57,6 +58,7 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
             "set it, e.g. -o training.trainer_args.output_dir=outputs/my-adapter",
         )
     hush_libraries()
+    trackers_asked(config)  # so that one that isn't installed is told of first
     source = bare_model(find_model(config.model))
     if not config.has_shots:
         raise TrainingError("there is no row to train on: dataset.shots is 0", "raise dataset.shots")
@@ -72,7 +74,12 @@ def train(config: ExperimentConfig, *, overwrite: bool = False, resume: bool = F
     args = trainer_config(selected.prepared.config, folder, keep_checkpoints=True)
     session.models.drop()
     loaded = load(config, source)
-    summary = train_on_pool(selected.prepared, loaded, args, resume_from=checkpoint, saves=True).summary
+    with Trackers(selected.prepared.config, run_id, folder) as trackers:
+        callbacks = trackers.callbacks()
+        trained = train_on_pool(
+            selected.prepared, loaded, args, resume_from=checkpoint, saves=True, callbacks=callbacks
+        )
+    summary = trained.summary
     on_main(lambda: _save(loaded, folder, selected.report))
     return Trained(folder, run_id, summary, selected.report.get("selection", {}).get("chosen", {}))
 
@@ -84,7 +91,7 @@ def _save(loaded: LoadedModel, folder: Path, report: Mapping[str, Any]) -> None:
         forget_selection(folder)
 
 
-def evaluate(config: ExperimentConfig, results_path: str | Path, *, checkpoint: str | None = None) -> Run:
+def evaluate(config: ExperimentConfig, results_path: str | Path = "results", *, checkpoint: str | None = None) -> Run:
     """Answer the test rows, compute the metrics, and write the run's folder under `results_path`."""
     started = start(config, results_path, trains=False, checkpoint=checkpoint)
     with recording(started.log):
@@ -92,7 +99,7 @@ def evaluate(config: ExperimentConfig, results_path: str | Path, *, checkpoint: 
     return evaluate_started(started)
 
 
-def run_experiment(config: ExperimentConfig, results_path: str | Path, *, name: str | None = None) -> Run:
+def run_experiment(config: ExperimentConfig, results_path: str | Path = "results", *, name: str | None = None) -> Run:
     """Train on the shots (none: no adapter is made) and evaluate, with one model load.
 
     The adapter is kept where `training.trainer_args.output_dir` says, or not at all. A run that was interrupted goes on

@@ -45,7 +45,9 @@ class LabelScoring:
     def score(self, prompts: Sequence[LabelPrompt], beside: Sequence[SupportPrompt]) -> Scored:
         """Everything in one call, in which the scorer can share what prompts have in common."""
         every = [*prompts, *(one.prompt for one in beside)]
-        scores = self.scorer.score(every, self.end if self.end_in_need is None else [self._end(one) for one in every])
+        scores = self.scorer.score(
+            every, self.end if self.end_in_need is None else [self.end_after(one) for one in every]
+        )
         n = len(prompts)
         support = [ScoredInput(one.input, *scores.row(n + i)) for i, one in enumerate(beside)]
         return Scored(LabelScores(scores.log_probs[:n], scores.token_counts[:n]), support)
@@ -93,8 +95,9 @@ class LabelScoring:
             },
         )
 
-    def _end(self, prompt: LabelPrompt) -> int | None:
-        return self.end_in_need if one_is_prefix(prompt.labels) else self.end
+    def end_after(self, prompt: LabelPrompt) -> int | None:
+        """The token that is scored after each of a prompt's labels."""
+        return self.end_in_need if self.end_in_need is not None and one_is_prefix(prompt.labels) else self.end
 
     def _end_rule(self) -> str:
         if self.end_in_need is not None:

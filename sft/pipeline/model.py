@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,11 +40,13 @@ def train_on_pool(
     *,
     resume_from: Path | None = None,
     saves: bool = False,
+    callbacks: Sequence[Any] = (),
     stage: str = "training",
 ) -> TrainedOnPool:
     """Put the config's adapter on the loaded model and train it on all rows of the pool.
 
-    args: an `SFTConfig`. resume_from, saves: see `train_adapter`. stage: what warnings about cut prompts call this.
+    args: an `SFTConfig`. resume_from, saves, callbacks: see `train_adapter`. stage: what warnings about cut prompts
+    call this.
     """
     adapter = prepared.config.adapter_spec
     assert adapter is not None
@@ -63,6 +66,7 @@ def train_on_pool(
         labels=prompts.labels,
         resume_from=resume_from,
         saves=saves,
+        callbacks=callbacks,
     )
     first = prompts.sequences[0]
     in_loss = [label != IGNORED for label in loss_labels(first, answers_only=answers_only(args))]

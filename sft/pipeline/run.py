@@ -39,6 +39,7 @@ from sft.pipeline.tasks.base import ScoredShot
 from sft.pipeline.unfinished import Unfinished
 from sft.progress import hush_libraries
 from sft.records import ADAPTER_FOLDER, RunRecord, write_items, write_record, write_support
+from sft.tracking import Trackers, trackers_asked
 from sft.training.arguments import trainer_config
 from sft.training.output import claim_output_dir, last_checkpoint, output_dir, save_trained
 from sft.training.sharded import refuse_sharded
@@ -74,7 +75,7 @@ class Started:
 
     adapter_fingerprint: of the trained adapter, or fully trained weights, that are evaluated. shots: how they will
     be scored, if they will. selection: how training arguments will be chosen, likewise. inputs: of the files that
-    are read. plan_id: None where a config alone wouldn't give this run.
+    are read. plan_id: None where a config alone wouldn't give this run. trackers: not yet open.
     """
 
     prepared: Prepared
@@ -89,6 +90,7 @@ class Started:
     inputs: Stamps
     plan_id: str | None
     session: Session
+    trackers: Trackers
     peak: PeakMemory = field(default_factory=PeakMemory)
 
 
@@ -106,6 +108,7 @@ def start(
     log = RunLog()
     results_path = make_folder(Path(results_path), "--results-path")
     hush_libraries()
+    trackers_asked(config)  # so that one that isn't installed is told of first
     with recording(log):
         inputs = input_stamps(config)
         source = find_model(config.model, checkpoint)
@@ -122,42 +125,55 @@ def start(
     folder = make_folder(results_path / f"{slug(config)}-{run_id}", "--results-path")
     by_config = checkpoint is None and trains == config.has_shots and not (trains and world_size() > 1)
     planned = plan_id(config) if by_config else None
-    return Started(prepared, source, fingerprint, shots, selection, run_id, folder, log, name, inputs, planned, session)
+    trackers = Trackers(prepared.config, run_id, folder, name)
+    return Started(
+        prepared, source, fingerprint, shots, selection, run_id, folder, log, name, inputs, planned, session, trackers
+    )
 
 
 def complete(started: Started, options: RunOptions | None = None) -> Run:
     """Train where there are shots, then evaluate."""
-    options = options or RunOptions()
-    config = started.prepared.config
-    with recording(started.log, started.folder):
-        unfinished = Unfinished(started.folder, started.inputs)
-        if not config.has_shots:
-            with _model(started, started.source) as loaded:
-                return _evaluate(started, loaded, unfinished, options)
-        # Before the run's own model is trained, which begins with seeding everything anew.
-        selected = _select(started, unfinished, options)
-        training = dataclasses.replace(started, prepared=selected.prepared)
-        shots = _scores_of_shots(training, unfinished, options)
-        before = unfinished.trained()
-        if before is None:
-            with _model(started, started.source) as loaded:
-                report = _train(training, loaded, unfinished, options) | selected.report
-                return _evaluate(started, loaded, unfinished, options, shots, report)
-        logger.info("going on with what %s has trained", before.folder)
-        for warning in before.warnings:
-            logger.warning("%s", warning)
-        started.log.timings |= before.seconds
-        with _model(started, find_model(config.model, str(before.folder))) as loaded:
-            loaded.source = started.source
-            return _evaluate(started, loaded, unfinished, options, shots, before.report | selected.report)
+    return _tracked(started, lambda unfinished: _complete(started, unfinished, options or RunOptions()))
 
 
 def evaluate_started(started: Started) -> Run:
     """Answer the test rows with the model as it is."""
-    with recording(started.log, started.folder):
-        unfinished = Unfinished(started.folder, started.inputs)
+    return _tracked(started, lambda unfinished: _evaluate_as_it_is(started, unfinished, RunOptions()))
+
+
+def _tracked(started: Started, work: Callable[[Unfinished], Run]) -> Run:
+    """What `work` does, with the log, the unfinished part and the trackers of a run."""
+    with recording(started.log, started.folder), started.trackers:
+        run = work(Unfinished(started.folder, started.inputs))
+        started.trackers.conclude(run.record)
+        return run
+
+
+def _evaluate_as_it_is(started: Started, unfinished: Unfinished, options: RunOptions) -> Run:
+    with _model(started, started.source) as loaded:
+        return _evaluate(started, loaded, unfinished, options)
+
+
+def _complete(started: Started, unfinished: Unfinished, options: RunOptions) -> Run:
+    config = started.prepared.config
+    if not config.has_shots:
+        return _evaluate_as_it_is(started, unfinished, options)
+    # Before the run's own model is trained, which begins with seeding everything anew.
+    selected = _select(started, unfinished, options)
+    training = dataclasses.replace(started, prepared=selected.prepared)
+    shots = _scores_of_shots(training, unfinished, options)
+    before = unfinished.trained()
+    if before is None:
         with _model(started, started.source) as loaded:
-            return _evaluate(started, loaded, unfinished, RunOptions())
+            report = _train(training, loaded, unfinished, options) | selected.report
+            return _evaluate(started, loaded, unfinished, options, shots, report)
+    logger.info("going on with what %s has trained", before.folder)
+    for warning in before.warnings:
+        logger.warning("%s", warning)
+    started.log.timings |= before.seconds
+    with _model(started, find_model(config.model, str(before.folder))) as loaded:
+        loaded.source = started.source
+        return _evaluate(started, loaded, unfinished, options, shots, before.report | selected.report)
 
 
 def bare_model(source: ModelSource) -> ModelSource:
@@ -189,7 +205,8 @@ def _train(started: Started, loaded: LoadedModel, unfinished: Unfinished, option
     args = trainer_config(config, folder, keep_checkpoints=asked is not None, smaller=options.smaller)
     checkpoint = on_main(lambda: last_checkpoint(folder)) if unfinished.training_was_begun() else None
     with log.stage("training"), log.overheard() as warnings:
-        trained = train_on_pool(started.prepared, loaded, args, resume_from=checkpoint, saves=True)
+        callbacks = started.trackers.callbacks()
+        trained = train_on_pool(started.prepared, loaded, args, resume_from=checkpoint, saves=True, callbacks=callbacks)
     report = {**dataclasses.asdict(trained.summary), **trained.prompts}
     with log.stage("saving"):
         if asked is not None:

@@ -32,6 +32,14 @@ class LabelPrompt(NamedTuple):
     given: Sequence[int] = ()
 
 
+class WrittenPrompt(NamedTuple):
+    """A prompt and its answers as texts, and their tokens."""
+
+    text: str
+    answers: list[str]
+    ids: LabelPrompt
+
+
 Length = Callable[[Sequence[Demonstration], Mapping[str, str]], int]
 
 
@@ -78,15 +86,13 @@ class PromptBuilder:
         longest of them.
         """
         answers = self._alternatives(example)
+        return self._with_answers(self._format.prompt(*self._fit_answers(example, shown, answers)), answers)
 
-        def parts(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> LabelPrompt:
-            return self._with_answers(self._format.prompt(demonstrations, inputs), answers)
-
-        def length(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> int:
-            made = parts(demonstrations, inputs)
-            return len(made.prompt) + max(map(len, made.labels)) + 1
-
-        return parts(*self._fit(example, shown, length))
+    def written(self, example: Example, shown: Sequence[Example]) -> WrittenPrompt:
+        """What `label_prompt` gives, with the texts of which it is made, special tokens by their names."""
+        answers = self._alternatives(example)
+        pieces = self._format.prompt(*self._fit_answers(example, shown, answers))
+        return WrittenPrompt("".join(piece.text for piece in pieces), answers, self._with_answers(pieces, answers))
 
     def questions(self, examples: Sequence[Example], shown: Sequence[Example]) -> LabelPrompt:
         """The prompts of examples that differ in what is never cut, as one: what they begin with, and of each example
@@ -146,6 +152,15 @@ class PromptBuilder:
     def _with_answers(self, pieces: Sequence[Piece], answers: Sequence[str]) -> LabelPrompt:
         prompt, labels = self._encoder.encode_answers(pieces, answers)
         return LabelPrompt(self._format.prefix_ids + prompt, labels)
+
+    def _fit_answers(self, example: Example, shown: Sequence[Example], answers: Sequence[str]) -> Fitted:
+        """What of a row and its in-context examples has room with the longest of the answers."""
+
+        def length(demonstrations: Sequence[Demonstration], inputs: Mapping[str, str]) -> int:
+            made = self._with_answers(self._format.prompt(demonstrations, inputs), answers)
+            return len(made.prompt) + max(map(len, made.labels)) + 1
+
+        return self._fit(example, shown, length)
 
     def _fit(self, example: Example, shown: Sequence[Example], length: Length) -> Fitted:
         demonstrations = [

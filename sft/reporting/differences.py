@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from sft.config.flat import flat
 from sft.config.identity import canonical
 from sft.config.schema import ExperimentConfig
 
 
 def flat_config(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     """Dotted key → value of what determines a configuration, its seeds left out."""
-    return _flat({key: value for key, value in canonical(config, trains=trains).items() if not key.endswith("seed")})
+    return flat({key: value for key, value in canonical(config, trains=trains).items() if not key.endswith("seed")})
 
 
 def unseen_differences(
@@ -32,10 +33,3 @@ def unseen_differences(
         if len({json.dumps(configs[twin].get(key), sort_keys=True) for twin in twins}) > 1
     }
     return {identity: {key: configs[identity].get(key) for key in sorted(differing)} for identity in settings}
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    nested = (_flat(item, f"{prefix}.{key}" if prefix else key) for key, item in value.items())
-    return {key: item for part in nested for key, item in part.items()}

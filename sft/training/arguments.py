@@ -13,6 +13,7 @@ import torch
 
 from sft.config.schema import ExperimentConfig
 from sft.errors import ConfigError, Problem, TrainingError
+from sft.tracking import trackers_asked
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,6 @@ def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoin
     if problems:
         raise ConfigError("training.trainer_args", problems)
     args: dict[str, Any] = {
-        "report_to": "none",
         "seed": config.seed_for("train"),
         "data_seed": config.seed_for("train"),
         # Otherwise the loss of a diverged training is reported as the mean of the losses before.
@@ -67,7 +67,7 @@ def trainer_config(config: ExperimentConfig, output_dir: Path, *, keep_checkpoin
         args |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
     if not keep_checkpoints:
         args["save_strategy"] = "no"
-    args |= given
+    args |= {**given, "report_to": trackers_asked(config).others or "none"}
     if "activation_checkpointing" in {field.name for field in dataclasses.fields(SFTConfig)}:
         # transformers 5.23 renamed it; TRL 1.16's default still has the old name and would warn.
         args.setdefault("activation_checkpointing", args.pop("gradient_checkpointing", True))

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from sft.adapters import method_of
-from sft.config.schema import ExperimentConfig, ModelConfig
-from sft.errors import ModelError, TrainingError
-from sft.models.source import find_model
+from sft.config.schema import ExperimentConfig
+from sft.errors import TrainingError
+from sft.models.architecture import architecture_of, empty_model
 from sft.prompting.labelled import IGNORED, LabelledIds
 from sft.training.fast.choose import worth_compiling
 from sft.training.fast.duration import COMPILING, micro_batch_time, step_time
@@ -97,36 +97,6 @@ def _usual(rows: Sequence[LabelledIds], n: int) -> list[LabelledIds]:
     """n rows whose lengths are those of all, evenly spaced from short to long."""
     by_length = sorted(rows, key=lambda row: len(row.ids))
     return [by_length[int((i + 0.5) * len(by_length) / n)] for i in range(n)]
-
-
-def architecture_of(config: ModelConfig) -> Any:
-    """The transformers config of a model. Raises `ModelError` where it can't be read."""
-    from transformers import AutoConfig
-
-    base = find_model(config).base
-    try:
-        return AutoConfig.from_pretrained(base, trust_remote_code=_trusts(config))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"can't read the config of the model {base!r}: {error}",
-            "check model.name; offline, only local folders and cached hub models work",
-        ) from error
-
-
-def empty_model(config: ModelConfig, architecture: Any) -> Any:
-    """The model without data, as if its weights weren't quantised; to be called under `torch.device("meta")`."""
-    from transformers import AutoModelForCausalLM
-
-    args = config.model_args
-    named = args.get("dtype", args.get("torch_dtype", "auto"))
-    dtype = architecture.dtype if named == "auto" else getattr(torch, str(named))
-    return AutoModelForCausalLM.from_config(
-        architecture, dtype=dtype or torch.float32, trust_remote_code=_trusts(config)
-    )
-
-
-def _trusts(config: ModelConfig) -> bool:
-    return bool(config.model_args.get("trust_remote_code", False))
 
 
 def _default(name: str) -> Any:

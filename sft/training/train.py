@@ -80,13 +80,14 @@ def train_adapter(
     labels: LabelTraining | None = None,
     resume_from: Path | None = None,
     saves: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> TrainingSummary:
     """Put the adapter on `loaded.model` and train it; `loaded.model` is then the trained model in evaluation mode.
 
     args: an `SFTConfig`. config: what it was made of, with what is said of steps beside it. labels: the same rows with
     all their labels, for an objective that reads them. resume_from: a checkpoint folder of an interrupted training.
     saves: whether checkpoints are written from which this one could go on, the last one when the process is asked to
-    stop.
+    stop. callbacks: the trainer's.
     Raises `TrainingError` where the loss would be over no token, `DivergedError` where it stops being a number.
     """
     from transformers import set_seed
@@ -117,6 +118,8 @@ def train_adapter(
     saves = saves and method.can_resume
     if saves:
         trainer.add_callback(saving_callback())
+    for callback in callbacks:
+        trainer.add_callback(callback)
     attached.start()
     if resume_from is not None:
         logger.info("training goes on from %s", resume_from.name)

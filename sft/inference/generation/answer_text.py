@@ -13,20 +13,24 @@ LOOK_EVERY = 8
 
 
 class AnswerText:
-    """The text of a row's tokens: up to the first end token, the separator and the first stop string."""
+    """The text of a row's tokens: up to the first end token, the separator and the first stop string.
 
-    def __init__(self, loaded: LoadedModel, decoding: Decoding) -> None:
+    strips: whether white space around it is left out.
+    """
+
+    def __init__(self, loaded: LoadedModel, decoding: Decoding, *, strips: bool = True) -> None:
+        self._strips = strips
         self._tokenizer: Any = loaded.tokenizer
         self._decoding = decoding
 
     def __call__(self, ids: Sequence[int]) -> str:
-        """Without special tokens and surrounding white space."""
+        """Without special tokens."""
         ends = self._decoding.ends
         end = next((i for i, token in enumerate(ids) if token in ends), len(ids))
         text, _ = self._before_separator(ids[:end])
         for stop in self._decoding.stop_strings:
             text = text.partition(stop)[0]
-        return text.strip()
+        return text.strip() if self._strips else text
 
     @property
     def tokens(self) -> frozenset[int]:

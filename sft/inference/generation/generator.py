@@ -28,7 +28,8 @@ class Generator:
     Greedy unless `arguments` (of transformers' `GenerationConfig`) says otherwise: what a checkpoint's own
     generation config suggests (sampling, penalties) is not used, so that runs compare. An answer ends at the
     end-of-turn, at any EOS that the model's own generation config names, and, in the plain format after in-context
-    examples, where the next example would begin. decoder: `auto` for the fastest that serves.
+    examples, where the next example would begin. decoder: `auto` for the fastest that serves. strips: whether texts
+    come without surrounding white space.
     """
 
     def __init__(
@@ -41,13 +42,14 @@ class Generator:
         ends_at_separator: bool,
         batch_size: BatchSize,
         decoder: DecoderName = "auto",
+        strips: bool = True,
     ) -> None:
         self._loaded = loaded
         self._batch_size: BatchSize = batch_size
         self._wanted: DecoderName = decoder
         config = generation_config(loaded, arguments, prompt_format.eot_id, max_new_tokens)
         self._decoding = Decoding(config, prompt_format.separator if ends_at_separator else None)
-        self._text = AnswerText(loaded, self._decoding)
+        self._text = AnswerText(loaded, self._decoding, strips=strips)
         self._choice: DecoderChoice | None = None
 
     def generate(
@@ -58,7 +60,7 @@ class Generator:
         constraint: Constraint | None = None,
         finished: FinishedRows | None = None,
     ) -> list[str]:
-        """One text per prompt, in order, without special tokens and surrounding white space.
+        """One text per prompt, in order, without special tokens.
 
         seed: of sampling; a row's draws depend on it and on the row's number alone. constraint: what the texts may be,
         None for whatever the model says. finished: where a row's text is kept as soon as it has ended; those that are
