@@ -116,6 +116,6 @@ def init(
     files = make(out, task, Choices(path, out.stem, name, instruction, shots), methods, sweep=sweep)
     for reason in task.reasons:
         person.tell(f"note: {reason}")
-    person.tell(f"next: sft {'run-experiments' if sweep else 'run-experiment'} {out}")
+    person.tell(f"next: sft doctor {out}, and sft {'run-experiments' if sweep else 'run-experiment'} {out}")
     for file in files:
         print(file)

@@ -102,11 +102,17 @@ def drafted_instruction(task: Task) -> str:
         return "Choose the right answer."
     if task.task_type == "generation":
         return f"Write the {output} that fits the {inputs}."
-    what = " ".join(word for word in words_of(task.output) if word not in _SAY_NOTHING)
+    what = _name_of_answers(task.output)
     of_what = f"Classify the {what} of the {inputs}" if what else f"Classify the {inputs}"
     if 0 < len(words) <= _NAMED_IN_INSTRUCTION:
         return f"{of_what} as {_listed(words, 'or')}."
     return f"{of_what}. Answer with the {what or 'label'} alone."
+
+
+def _name_of_answers(column: str) -> str:
+    """A word or two such as "sentiment" or "main topic"; nothing where the name says nothing, or is a sentence."""
+    words = words_of(column)
+    return "" if len(words) > 2 else " ".join(word for word in words if word not in _SAY_NOTHING)
 
 
 def humane(name: str) -> str:
