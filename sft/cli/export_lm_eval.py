@@ -8,18 +8,15 @@ from typing import Annotated
 import typer
 
 from sft.cli.model import model_app
-from sft.cli.options import Checkpoint, ConfigPath, Imports, Quiet, Seed, Verbose, load, set_up_output
+from sft.cli.options import Checkpoint, ConfigPath, Imports, Override, Quiet, Seed, Verbose, load, set_up_output
 
 
 @model_app.command("export-lm-eval")
 def model_export_lm_eval(
     config: ConfigPath,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="The folder to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")],
     checkpoint: Checkpoint = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", metavar="SECTION.KEY=VALUE", help="Replace a value of the config; repeatable."),
-    ] = None,
+    override: Override = None,
     random_seed: Seed = None,
     imports: Imports = None,
     quiet: Quiet = False,
@@ -27,7 +24,7 @@ def model_export_lm_eval(
 ) -> None:
     """Write the test rows as a task for EleutherAI's lm-evaluation-harness, which then gives the same accuracy.
 
-    Example: sft model export-lm-eval my.json --checkpoint outputs/my-adapter -o task
+    Example: sft model export-lm-eval my.json --checkpoint outputs/my-adapter --out task
     """
     set_up_output(quiet, verbose)
     loaded = load(config, override, random_seed, imports, "evaluate")

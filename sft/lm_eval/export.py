@@ -19,6 +19,7 @@ from sft.models.unloaded import unloaded
 from sft.pipeline.answer import Answerer
 from sft.pipeline.prepare import Prepared, prepare
 from sft.pipeline.slug import slug
+from sft.pipeline.unused_adapter import warn_of_unused_adapter
 from sft.progress import hush_libraries, progress
 from sft.prompting.encoder import Piece, TextEncoder
 from sft.records import write_json, write_text
@@ -52,6 +53,7 @@ def export_lm_eval(config: ExperimentConfig, out: str | Path, *, checkpoint: str
         raise SftError(f"--out {str(folder)!r} is not empty", "name a new folder")
     hush_libraries()
     source = find_model(config.model, checkpoint)
+    warn_of_unused_adapter(config, source)
     loaded = unloaded(config.model, source)
     prepared = prepare(config)
     answerer = Answerer(prepared, loaded)

@@ -15,7 +15,7 @@ from sft.distributed import on_main
 from sft.errors import SftError, TrainingError
 from sft.inference.generation.finished_rows import FinishedRows
 from sft.models.load import LoadedModel
-from sft.models.source import ADAPTER_CONFIG, MODEL_CONFIG, ModelSource, find_model
+from sft.models.source import ModelSource, find_model
 from sft.pipeline.answer import Answerer
 from sft.pipeline.answers import Answers
 from sft.pipeline.model import load, train_on_pool
@@ -26,6 +26,7 @@ from sft.pipeline.select import Selecting, forget_selection, plan_selection, sel
 from sft.pipeline.session import Session
 from sft.pipeline.shots import plan_shots
 from sft.pipeline.tasks import task_scoring_shots
+from sft.pipeline.unused_adapter import warn_of_unused_adapter
 from sft.progress import hush_libraries
 from sft.records import write_json
 from sft.tracking import Trackers, trackers_asked
@@ -95,7 +96,7 @@ def evaluate(config: ExperimentConfig, results_path: str | Path = "results", *, 
     """Answer the test rows, compute the metrics, and write the run's folder under `results_path`."""
     started = start(config, results_path, trains=False, checkpoint=checkpoint)
     with recording(started.log):
-        _warn_of_unused_adapter(config, started.source)
+        warn_of_unused_adapter(config, started.source)
     return evaluate_started(started)
 
 
@@ -106,15 +107,6 @@ def run_experiment(config: ExperimentConfig, results_path: str | Path = "results
     from what its folder holds.
     """
     return complete(start(config, results_path, trains=config.has_shots, name=name))
-
-
-def _warn_of_unused_adapter(config: ExperimentConfig, source: ModelSource) -> None:
-    trained = output_dir(config)
-    if trained is None or not any((trained / name).exists() for name in (ADAPTER_CONFIG, MODEL_CONFIG)):
-        return
-    if source.trained is None or not source.trained.samefile(trained):
-        what = "a trained adapter that is" if (trained / ADAPTER_CONFIG).exists() else "trained weights that are"
-        logger.warning("%s holds %s not used here; to use it, pass --checkpoint %s", trained, what, trained)
 
 
 class Unanswered(NamedTuple):
@@ -134,7 +126,7 @@ def rows_to_predict(config: ExperimentConfig, checkpoint: str | None, input_path
     """The test rows, or those of a file."""
     hush_libraries()
     source = find_model(config.model, checkpoint)
-    _warn_of_unused_adapter(config, source)
+    warn_of_unused_adapter(config, source)
     prepared = prepare(config)
     plan = plan_shots(prepared, source, trains=False)
     task = task_scoring_shots(config)

@@ -76,11 +76,20 @@ def test_arguments_of_the_model_are_passed_on() -> None:
 
 def test_the_command_writes_the_task_and_says_how_to_run_it(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json", tiny_run(tmp_path).model_dump(mode="json"))
-    result = CliRunner().invoke(app, ["model", "export-lm-eval", str(config), "-o", str(tmp_path / "task"), "-q"])
+    out = ["--out", str(tmp_path / "task")]
+    result = CliRunner().invoke(app, ["model", "export-lm-eval", str(config), *out, "-o", "dataset.max_n_test=3", "-q"])
     assert result.exit_code == 0, result.output
     names = sorted(path.name for path in (tmp_path / "task").iterdir())
     assert [name for name in names if not name.endswith(".yaml")] == ["README.md", "config.json", "test.jsonl"]
     assert len(names) == 4
     first, second = result.stdout.splitlines()
-    assert first == "6 rows; acc is accuracy"
+    assert first == "3 rows; acc is accuracy"
     assert second.startswith(f"cd {tmp_path / 'task'} && HF_HUB_OFFLINE=1")
+
+
+def test_what_was_trained_and_is_not_exported_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    (trained / "adapter_config.json").write_text("{}")
+    export_lm_eval(tiny_run(tmp_path, trainer_args={"output_dir": str(trained)}), tmp_path / "task")
+    assert f"pass --checkpoint {trained}" in caplog.text
