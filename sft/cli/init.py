@@ -94,7 +94,7 @@ def init(
     set_up_output(quiet, verbose)
     from sft.cli import questions
     from sft.config.load import named_arguments
-    from sft.init.draft import Choices
+    from sft.init.draft import Choices, input_limit
     from sft.init.guess import Given
     from sft.init.make import data_folder, make, refuse_existing
     from sft.init.methods import method_registry
@@ -116,6 +116,10 @@ def init(
     files = make(out, task, Choices(path, out.stem, name, instruction, shots), methods, sweep=sweep)
     for reason in task.reasons:
         person.tell(f"note: {reason}")
+    if limit := input_limit(task):
+        person.tell(
+            f"note: texts of more than {limit} tokens are cut (prompting.max_input_length); sft doctor counts them"
+        )
     person.tell(f"next: sft doctor {out}, and sft {'run-experiments' if sweep else 'run-experiment'} {out}")
     for file in files:
         print(file)

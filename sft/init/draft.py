@@ -142,14 +142,29 @@ def _labels(task: Task) -> list[Entry]:
 def _limits(task: Task) -> list[Entry]:
     """Limits for texts that may be long; what they cut is counted in the record."""
     limits = []
-    most = _TOKENS_OF_A_PROMPT // len(task.inputs)
-    if tokens_at_most(task.longest_input) > most:
-        why = f"tokens of each column; the longest text has {task.longest_input} characters"
+    most = input_limit(task)
+    if most is not None:
+        why = f"tokens of each column; the longest text has {max(task.longest_inputs)} characters"
         limits.append(entry("prompting.max_input_length", most, why))
     if task.task_type == "generation" and tokens_at_most(task.longest_output) > _TOKENS_OF_A_PROMPT // 2:
         why = f"tokens of an answer; the longest has {task.longest_output} characters"
         limits.append(entry("prompting.max_output_length", _TOKENS_OF_A_PROMPT // 2, why))
     return limits
+
+
+def input_limit(task: Task) -> int | None:
+    """The tokens of each column with which a row's inputs are short enough; None where nothing needs to be cut.
+
+    Columns that stay below it leave their share to longer ones: a question loses nothing, its paragraph little.
+    """
+    tokens = sorted(map(tokens_at_most, task.longest_inputs))
+    left = _TOKENS_OF_A_PROMPT
+    for i, length in enumerate(tokens):
+        share = left // (len(tokens) - i)
+        if length > share:
+            return share
+        left -= length
+    return None
 
 
 def tokens_at_most(characters: int) -> int:

@@ -19,8 +19,8 @@ class Task(NamedTuple):
     """What a config is drafted from.
 
     labels: data-set value → its wording for the model; empty where rows share none, or too many. counts: training rows
-    of each label. longest, cut_output: characters of the longest text of an input column, and of an output. written:
-    the rows of both splits, where the files can't be used as they are; reasons: why.
+    of each label. longest_inputs: characters of the longest text of each input column; longest_output: of an answer.
+    written: the rows of both splits, where the files can't be used as they are; reasons: why.
     """
 
     path: str | list[str]
@@ -34,7 +34,7 @@ class Task(NamedTuple):
     counts: dict[str, int]
     train: int
     test: int
-    longest_input: int
+    longest_inputs: tuple[int, ...]
     longest_output: int
     written: Mapping[str, list[Row]] | None
     reasons: tuple[str, ...]
@@ -65,8 +65,8 @@ def task_of(source: Source, guess: Guess, share: float | None) -> Task:
         dict(counts),
         len(train),
         len(test),
-        _longest(train, guess.inputs),
-        _longest(train, [guess.output]),
+        tuple(_longest(train, name) for name in guess.inputs),
+        _longest(train, guess.output),
         {"train": train, "test": test} if reasons else None,
         reasons,
     )
@@ -188,5 +188,5 @@ def _hold_out(rows: list[Row], guess: Guess, share: float | None) -> tuple[list[
     return [rows[i] for i in found.train], [rows[i] for i in found.test]
 
 
-def _longest(rows: Sequence[Row], columns: Sequence[str]) -> int:
-    return max((len(clean(row[name])) for row in rows for name in columns), default=0)
+def _longest(rows: Sequence[Row], column: str) -> int:
+    return max((len(clean(row[column])) for row in rows), default=0)

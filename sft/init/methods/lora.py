@@ -15,7 +15,7 @@ def lora(task: Task, choices: Choices) -> list[Entry]:
     scarce = sorted(name for name, count in task.counts.items() if count < choices.shots) if per_label else []
     why = "labelled rows of each label" if per_label else "labelled rows in total"
     why += f"; all there are of {', '.join(scarce[:3])}{' and others' if len(scarce) > 3 else ''}" if scarce else ""
-    long = tokens_at_most(task.longest_input * len(task.inputs) + task.longest_output) > _LONG_EXAMPLE
+    long = tokens_at_most(sum(task.longest_inputs) + task.longest_output) > _LONG_EXAMPLE
     batch = [
         entry("training.trainer_args.per_device_train_batch_size", 2 if long else 8, "with the next: rows per step"),
         entry("training.trainer_args.gradient_accumulation_steps", 4 if long else 1, "batches per step"),
