@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,12 +22,11 @@ _LINES = frozenset("\n\t")
 
 def print_diagnoses(diagnoses: Mapping[str, Diagnosis], *, quiet: bool = False) -> None:
     """quiet: errors and warnings alone."""
-    from rich.console import Console
-
+    from sft.cli.console import StdoutConsole
     from sft.doctor.several import common
     from sft.doctor.sizes import counted
 
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = StdoutConsole(120, highlight=False)
     every = common(diagnoses)
     found = [each for each in every if each.finding.level != "ok" or len(each.configs) == len(diagnoses)]
     if quiet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -47,36 +46,37 @@ def print_schedule(planned: Schedule) -> None:
 
 
 def print_table(table: ReportTable) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from sft.cli.console import StdoutConsole
     from sft.reporting.caption import common_settings, reading
     from sft.reporting.columns import TIED, configuration_cells
 
     header, rows = configuration_cells(table)
     about = escape(" ".join([*reading(table), common_settings(table)]).strip())
-    grid = Table(caption=about, caption_justify="left")
+    grid = Table()
     for title in header:
         grid.add_column(escape(title), overflow="fold")
     for row in rows:
         cells = [escape(f"{cell.text}{TIED if cell.mark == 'tied' else ''}\n{cell.interval}".strip()) for cell in row]
         bold = [cell.mark == "best" for cell in row]
         grid.add_row(*(f"[bold]{text}[/bold]" if best else text for text, best in zip(cells, bold, strict=True)))
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = StdoutConsole(160)
     console.print(grid)
+    console.print(f"[italic dim]{about}[/]", highlight=False)
     for note in table.notes:
         console.print(f"Note: {note}", markup=False)
 
 
 def print_comparison(comparison: RunComparison, items: int) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from sft.cli.console import StdoutConsole
     from sft.reporting.comparison_files import heading, sections
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = StdoutConsole(160)
     console.print(heading(comparison), markup=False)
     for title, about, header, rows in sections(comparison, items):
         grid = Table(title=title, title_justify="left", caption=escape(about), caption_justify="left")

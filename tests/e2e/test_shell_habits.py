@@ -118,14 +118,27 @@ def test_json_on_the_standard_output_is_nothing_but_json(arguments: list[str]) -
     assert json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("arguments", [["config", "schema"], ["config", "show", "etc/quickstart/curve.jsonnet"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["config", "schema"],
+        ["config", "show", "etc/quickstart/curve.jsonnet"],
+        pytest.param(["doctor", "-"], id="a table"),
+    ],
+)
 def test_a_reader_that_ends_early_is_no_error(arguments: list[str]) -> None:
     """As `head` does: what is printed at once and what waits in a buffer until the end."""
     ours, theirs = os.pipe()
     os.close(ours)
     with os.fdopen(theirs, "w") as pipe:
         done = subprocess.run(
-            [*MODULE, *arguments], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, cwd=REPOSITORY
+            [*MODULE, *arguments],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            input="{}",
+            text=True,
+            check=False,
+            cwd=REPOSITORY,
         )
     assert (done.returncode, done.stderr) == (141, "")
 
