@@ -20,6 +20,12 @@ def configure_logging(level: int) -> None:
     logging.getLogger("sft").setLevel(logging.INFO)
     # Announcements of what a library will rename are for its callers' authors, not for their users.
     warnings.simplefilter("ignore", FutureWarning)
+    # It has a handler of its own, above the root's; torchao makes it speak whenever PEFT imports it.
+    logging.getLogger("torch.utils._pytree").addFilter(_is_no_announcement)
+
+
+def _is_no_announcement(record: logging.LogRecord) -> bool:
+    return "is deprecated" not in record.getMessage()
 
 
 def _is_no_missing_kernel(record: logging.LogRecord) -> bool:

@@ -36,6 +36,21 @@ def test_kernels_that_are_not_there_are_no_news(
     assert (message in capsys.readouterr().err) is shown
 
 
+def test_what_torch_will_rename_is_no_news_for_users() -> None:
+    logger = logging.getLogger("torch.utils._pytree")
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        configure_logging(logging.WARNING)
+        logger.warning("calling register_constant() on Enum subclasses is deprecated")
+        logger.warning("no node of this type")
+    finally:
+        logger.removeHandler(handler)
+    assert heard == ["no node of this type"]
+
+
 def test_what_was_said_is_told_again(caplog: pytest.LogCaptureFixture) -> None:
     with remembering() as said:
         logging.getLogger("sft.data").warning("%d rows", 3)
