@@ -49,7 +49,8 @@ def check_output_dir(folder: Path, run_id: str) -> None:
         whose = "by another configuration" if _owner(folder) else "by something else than `sft`"
         raise SftError(
             f"training.trainer_args.output_dir: {str(folder)!r} is not empty and was filled {whose}",
-            "choose another folder, or pass --overwrite",
+            "choose another one with -o training.trainer_args.output_dir=…, or none with =null: only `train` needs it, "
+            "and has --overwrite",
         )
 
 
