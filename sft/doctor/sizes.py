@@ -8,7 +8,9 @@ def memory_size(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    if seconds < 1:
+        return "less than a second"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else counted(round(seconds), "second")
 
 
 def counted(number: int, what: str) -> str:

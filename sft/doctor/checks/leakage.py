@@ -27,7 +27,7 @@ def leakage(case: Case) -> Iterator[Finding]:
     if alike:
         learnt = sum(row.row in alike for row in prepared.pool)
         yield warn(
-            f"{counted(len(alike), 'training row')} that differ from test rows in white space or case only; "
+            f"{counted(len(alike), 'training row')} like test rows but for white space or case; "
             f"{learnt} of them among the shots",
             "remove them from the training split",
             rows=sorted(alike),

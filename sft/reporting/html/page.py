@@ -65,6 +65,7 @@ def _overview(found: Found, table: ReportTable) -> dict[str, Any]:
         "failures": failures(table),
         "missing": [run.name for run in found.missing],
         "differences": config_differences(configurations, records),
+        "compared_configs": sum(bool(one.runs) for one in configurations),
         "configs": whole_configs(configurations, records),
     }
 

@@ -91,6 +91,6 @@ def test_rows_that_differ_in_case_and_white_space_are_a_warning_with_those_among
     alike: list[dict[str, Any]] = [{"text": " Unseen message 0  is NEUTRAL ", "label": "neutral"}]
     train = [*alike, *labelled_rows(4, ["negative", "positive"])]
     found = the_one(diagnosed(tmp_path, train=train), "leakage", "warn")
-    assert found.message.startswith("1 training row that differ")
+    assert found.message.startswith("1 training row like test rows but for")
     assert found.message.endswith("1 of them among the shots")
     assert found.details["rows"] == [0]

@@ -14,6 +14,7 @@ import pytest
 import sft
 from sft.api import table_of
 from sft.errors import SftError
+from sft.planned import Planned, write_plan
 from sft.records import read_record, write_record
 from sft.reporting.find import find_results
 from sft.reporting.html import details
@@ -146,6 +147,19 @@ def test_failed_runs_are_shown_with_their_errors(tmp_path: Path) -> None:
     page = _page(tmp_path)
     assert "<strong>too large</strong>: out of memory" in page
     assert "Traceback &lt;b&gt;" in page
+
+
+def test_configs_without_a_record_are_not_said_to_be_alike(tmp_path: Path) -> None:
+    scored = write_scored(tmp_path, ["x", "y"], [0.5, 0.9])
+    assert "1 configuration, 1 run." in _page(tmp_path)
+    assert "differ in their seeds at most" in _page(tmp_path)
+    config = read_record(scored).config
+    other = {**config, "dataset": {**config["dataset"], "shots": 64}}
+    write_plan(tmp_path, [Planned("many", "many", other)])
+    page = _page(tmp_path)
+    assert "2 configurations, 1 run." in page
+    assert "differ in their seeds at most" not in page
+    assert "1 of 2 configurations with a record: nothing to compare yet." in page
 
 
 def test_only_failed_runs_make_a_page_too(tmp_path: Path) -> None:
