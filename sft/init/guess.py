@@ -61,6 +61,11 @@ def guess(columns: Sequence[Column], table: Mapping[str, Sequence[Any]], given: 
         return Guess(output, "multiple_choice", _inputs(columns, {output, *candidates}, given.inputs), candidates)
     known = {column.name: column for column in columns}
     chosen = known[given.output] if given.output is not None else _answer(columns, table, given.task_type)
+    if chosen.kind == "constant":
+        raise DataError(
+            f"every row has the same value in {chosen.name!r}: there is nothing to learn, and nothing to tell apart",
+            "name another column with --output-column NAME, or give rows with other answers too",
+        )
     separator = _separator(chosen, table[chosen.name]) if given.task_type in (None, "multilabel") else None
     kind = given.task_type or ("multilabel" if separator else _task_of(chosen))
     twins = {other.name for other in columns if other.kind == "label" and _same(table[other.name], table[chosen.name])}
@@ -107,6 +112,8 @@ def _answer(columns: Sequence[Column], table: Mapping[str, Sequence[Any]], task_
     fitting = _answers(columns, table)
     if task_type == "generation":
         fitting = [column for column in fitting if column.kind == "text"]
+    if not fitting:
+        fitting = [c for c in columns if c.kind == "constant" and _rank(c, _LABEL_NAMES) is not None]
     if not fitting:
         raise DataError(
             "no column looks like the answer: none has few values that come again and again, or a name such as "

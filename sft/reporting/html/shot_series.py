@@ -18,7 +18,7 @@ Key = tuple[tuple[str, str], ...]
 
 
 def shot_series(table: ReportTable, metric: str) -> list[Series]:
-    """Methods, then baselines; empty where nothing was tried with two numbers of shots.
+    """Methods, then baselines; empty where no method was tried with two numbers of shots.
 
     Points have the table's means and intervals, and begin at the bare model's where that was run on the same rows.
     How many in-context examples there were doesn't part a curve, unless it is tried apart from the shots. Runs on all
@@ -43,7 +43,7 @@ def shot_series(table: ReportTable, metric: str) -> list[Series]:
         Series(_title((*_key(row, table.varying, counts=False), ("", ZERO))), None, False, _points([row], metric))
         for row in bare
     ]
-    if len({point.shots for series in found for point in series.points}) < 2:
+    if all(len(series.points) < 2 for series in found):
         return []
     return found + _baselines(rows, metric)
 

@@ -98,3 +98,9 @@ def test_what_cannot_be_told_is_asked_for_by_the_name_of_an_option(
 ) -> None:
     with pytest.raises(DataError, match=option):
         of(given, **columns)
+
+
+@pytest.mark.parametrize("given", [NOTHING, Given(output="label"), Given(task_type="classification")])
+def test_an_answer_that_is_always_the_same_is_refused(given: Given) -> None:
+    with pytest.raises(DataError, match="every row has the same value in 'label'"):
+        of(given, text=TEXT, label=["spam"] * N)

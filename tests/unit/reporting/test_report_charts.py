@@ -68,6 +68,14 @@ def test_one_number_of_shots_is_no_curve(counts: list[int | None]) -> None:
     assert shot_series(report_table([finished(0.5, config=shots(count)) for count in counts]), "accuracy") == []
 
 
+def test_single_points_of_different_settings_are_no_curve() -> None:
+    records = [
+        finished(0.5, config=shots(count, training={"trainer_args": {"learning_rate": rate}}))
+        for count, rate in ((2, 1e-3), (8, 1e-4))
+    ]
+    assert shot_series(report_table(records), "accuracy") == []
+
+
 def test_long_training_logs_are_thinned_and_losses_come_first() -> None:
     log = [{"learning_rate": 1e-3, "loss": 1 / step, "step": step, "epoch": 0.1} for step in range(1, 1001)]
     chart = training_curves([*log, {"train_runtime": 3.0, "step": 1000}])
