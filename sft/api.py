@@ -25,7 +25,7 @@ from sft.pipeline.recording import now
 from sft.pipeline.scored_runs import find_scored_runs
 from sft.planned import Planned, write_plan
 from sft.plugins import load_entry_points
-from sft.records import RunRecord, write_text
+from sft.records import RunRecord, write_text, writing
 from sft.reporting.find import Found, check_results, find_results, run_folders
 from sft.reporting.formats import write_table
 from sft.reporting.rows import ReportTable
@@ -142,7 +142,7 @@ def aggregate_results(
 
     results: folders of runs or of results. out: where files go; by default the first folder of results. formats: some
     of `json`, `md`, `csv`, `tex`; all by default. Files that can't be read are named in the table's notes. Raises
-    `SftError` for a path without any record.
+    `SftError` for a path without any record, and where files can't be written.
     """
     paths = [Path(path) for path in results]
     for path in paths:
@@ -166,16 +166,15 @@ def write_report(results: Sequence[str | Path], path: str | Path, *, table: Repo
         check_results(one)
     found = find_results(paths)
     page = report_page(found, table or table_of(found))
-    try:
+    with writing(str(path)):
         write_text(path, page)
-    except OSError as error:
-        raise SftError(f"{path}: can't be written: {error.strerror or error}", "name another file") from error
     return path
 
 
 def _aggregate(paths: Sequence[Path], out: Path, formats: Sequence[str]) -> Aggregated:
     table = table_of(find_results(paths))
-    return Aggregated(table, write_table(table, out, formats))
+    with writing(str(out)):
+        return Aggregated(table, write_table(table, out, formats))
 
 
 def table_of(found: Found) -> ReportTable:

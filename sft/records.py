@@ -7,6 +7,7 @@ row per input that was scored beside them, for calibration), `run.log`, where as
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -163,6 +164,15 @@ def write_json(path: Path, value: Any) -> None:
     """Indented JSON, with lists of numbers (row numbers, a row of a confusion matrix) on one line."""
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False)
     write_text(path, _NUMBER_LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
+
+
+@contextlib.contextmanager
+def writing(place: str) -> Iterator[None]:
+    """What the file system refuses in here becomes an `SftError`. place: what was to be written, by option or path."""
+    try:
+        yield
+    except OSError as error:
+        raise SftError(f"{place}: can't be written: {error.strerror or error}", "name another place") from error
 
 
 def write_text(path: Path, text: str) -> None:

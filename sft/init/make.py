@@ -16,7 +16,7 @@ from sft.init.methods import method_registry
 from sft.init.rows import Row
 from sft.init.task import Task
 from sft.init.write import json_text, jsonnet_text, sweep_text
-from sft.records import write_text
+from sft.records import write_text, writing
 
 SWEEP_SEEDS = (13, 14, 15)
 
@@ -39,10 +39,15 @@ def refuse_existing(out: Path, task: Task, force: bool) -> None:
 def make(out: Path, task: Task, choices: Choices, methods: Sequence[str], *, sweep: bool) -> list[Path]:
     """Write a config, of the one method, or a sweep over methods and seeds; returns what was written, the config last.
 
-    It is loaded, with its data, before it has its name.
+    It is loaded, with its data, before it has its name. Raises `SftError` where that is wrong, or can't be written.
     """
     text = _sweep(out, task, choices, methods) if sweep else _config(out, task, choices, methods[0])
-    with _written(data_folder(out), task.written or {}) as files, _draft_file(out, text) as draft_file:
+    rows = task.written or {}
+    with (
+        writing(f"--out {str(out)!r}"),
+        _written(data_folder(out), rows) as files,
+        _draft_file(out, text) as draft_file,
+    ):
         loaded = load_configs(draft_file)
         load_task(loaded[0].config)
         draft_file.replace(out)

@@ -22,7 +22,7 @@ from sft.pipeline.slug import slug
 from sft.pipeline.unused_adapter import warn_of_unused_adapter
 from sft.progress import hush_libraries, progress
 from sft.prompting.encoder import Piece, TextEncoder
-from sft.records import write_json, write_text
+from sft.records import write_json, write_text, writing
 
 _SHOWN_ROWS = 5
 
@@ -65,10 +65,11 @@ def export_lm_eval(config: ExperimentConfig, out: str | Path, *, checkpoint: str
     longest = max(len(row.written.ids.prompt) + max(map(len, row.written.ids.labels)) + 1 for row in asked)
     hf = hf_model(config.model, source, encoding.add_bos, longest if loaded.max_positions is None else None)
     own = sft_model(CONFIG_FILE, checkpoint, encoding.add_bos)
-    write_text(folder / f"{task}.yaml", description(task, metric, delimiter))
-    write_text(folder / DATA_FILE, lines(rows, delimiter))
-    write_json(folder / CONFIG_FILE, config_values(config))
-    write_text(folder / README_FILE, readme(task, metric, hf, own, rows))
+    with writing(f"--out {str(folder)!r}"):
+        write_text(folder / f"{task}.yaml", description(task, metric, delimiter))
+        write_text(folder / DATA_FILE, lines(rows, delimiter))
+        write_json(folder / CONFIG_FILE, config_values(config))
+        write_text(folder / README_FILE, readme(task, metric, hf, own, rows))
     return Exported(folder, task, len(rows), metric, hf and hf.command(task), own.command(task))
 
 

@@ -20,7 +20,7 @@ from sft.models.source import ADAPTER_CONFIG, MARKER, ModelSource, adapter_finge
 from sft.models.tokenizer import load_tokenizer
 from sft.pipeline.model_card import model_card
 from sft.progress import hush_libraries
-from sft.records import RunRecord, find_records, write_json, write_text
+from sft.records import RunRecord, find_records, write_json, write_text, writing
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,6 @@ def merge_model(
     merged = _merge(loaded.model, checkpoint)
     difference = _checked(_logits(merged, ids), expected, torch.float32, checkpoint)
     records = [] if results_path is None else list(_records_of(checkpoint, marker, Path(results_path)))
-    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
         folder = Path(temporary)
         merged.to(dtype).save_pretrained(folder)
@@ -98,6 +97,8 @@ def _check_folders(checkpoint: Path, out: Path, *, overwrite: bool) -> None:
         raise SftError(f"{str(out)!r} is not empty", "choose another folder, or pass --overwrite")
     if out.resolve() == checkpoint.resolve():
         raise SftError(f"{str(out)!r} is the adapter's own folder", "choose another folder")
+    with writing(str(out)):
+        out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _marker(checkpoint: Path) -> dict[str, Any]:

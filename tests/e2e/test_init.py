@@ -223,3 +223,11 @@ def test_a_person_at_a_terminal_is_asked_and_asked_again(here: Path) -> None:
     assert printed == "config.jsonnet\n"
     assert "did you mean 'label'?" in asked
     assert load_config("config.jsonnet").prompting.input_columns == ["text"]
+
+
+def test_a_place_that_cannot_be_written_to_is_named(here: Path, sft: Sft) -> None:
+    write_csv(here / "reviews.csv", messy_rows())
+    (here / "file").write_text("in the way")
+    ended = sft("init", "reviews.csv", "--yes", "-o", "file/my.jsonnet")
+    assert ended.code == 2
+    assert "error: --out 'file/my.jsonnet': can't be written" in ended.err

@@ -47,6 +47,12 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
         export_lm_eval(make_config(), Path(__file__).parent)
 
 
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SftError, match="file/task': can't be written"):
+        export_lm_eval(tiny_run(tmp_path), tmp_path / "file" / "task")
+
+
 @pytest.mark.parametrize(
     "model",
     [

@@ -138,6 +138,13 @@ def test_all_formats_are_written_and_the_csv_has_every_digit(tmp_path: Path) -> 
     assert only == tmp_path / "new" / "aggregated_results.tex"
 
 
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    write_configuration(tmp_path, 8, GOOD)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SftError, match="file/paper: can't be written: Not a directory"):
+        aggregate_results([tmp_path], out=tmp_path / "file" / "paper")
+
+
 def test_what_latex_reads_as_commands_is_escaped(tmp_path: Path) -> None:
     assert latex_escape("a_b & 5 % {x} $y$ \\z #1 ~^") == (
         r"a\_b \& 5 \% \{x\} \$y\$ \textbackslash{}z \#1 \textasciitilde{}\textasciicircum{}"
