@@ -37,7 +37,9 @@ def print_schedule(planned: Schedule) -> None:
     known = [seconds for seconds in planned.seconds.values() if seconds is not None]
     text = f"{len(planned.ended)} of {len(planned.runs)} runs ended"
     if planned.seconds:
-        text += f", {len(planned.seconds)} to run in {len(planned.tasks)} tasks that share a model's answers"
+        text += f", {len(planned.seconds)} to run"
+    if len(planned.tasks) < len(planned.seconds):
+        text += f" in {len(planned.tasks)} tasks: some need the same answers"
     if known:
         text += f"; those like finished ones: about {duration(sum(known))} on one worker"
     if len(known) < len(planned.seconds):

@@ -121,7 +121,10 @@ def _load_hub(name: str, config: DatasetConfig) -> Mapping[str, Dataset]:
     import datasets
 
     logger.info("no local %r: loading it from the hub", name)
-    return _splits(_call_datasets(datasets.load_dataset, name, args=config.args, what=name))
+    try:
+        return _splits(_call_datasets(datasets.load_dataset, name, args=config.args, what=name))
+    except DataError as error:
+        raise DataError(error.message, f"{error.hint}; the working directory {Path.cwd()} holds no {name!r}") from error
 
 
 def _splits(loaded: Any) -> Mapping[str, Dataset]:
@@ -140,6 +143,8 @@ def _call_datasets(function: Any, *positional: Any, args: Mapping[str, Any], wha
     try:
         return function(*positional, **keywords, **args)
     except Exception as error:  # the loaders raise whatever the file format, the hub or the network raise
+        if "corresponds to no data" in str(error):  # how the loader says that a split is empty
+            raise DataError(f"{what!r} has a file without rows", "add rows, or remove it from dataset.path") from error
         cause = error.__cause__ or error.__context__
         detail = f"{type(error).__name__}: {error}" + (f" ({cause})" if cause and str(cause) not in str(error) else "")
         raise DataError(

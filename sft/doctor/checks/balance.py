@@ -9,7 +9,7 @@ from sft.data.example import Example, LabelSet
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
-from sft.doctor.sizes import percent
+from sft.doctor.sizes import counted, first_few, percent
 
 _MOSTLY = 0.8
 
@@ -25,6 +25,14 @@ def balance(case: Case) -> Iterator[Finding]:
         return
     shots, test = _counts(prepared.pool, prepared.labels), _counts(prepared.test, prepared.labels)
     yield ok(f"shots per label: {_range(shots)}; test rows per label: {_range(test)}", shots=shots, test=test)
+    absent = [name for name, count in test.items() if count == 0]
+    if 0 < len(absent) < len(test):
+        yield warn(
+            f"{len(absent)} of {counted(len(test), 'label')} have no test row ({first_few(absent)}): each counts 0 in "
+            f"macro_f1, which can't be above {1 - len(absent) / len(test):.2f}",
+            "test on more rows: dataset.max_n_test",
+            labels=absent,
+        )
     most, rows = max(test.items(), key=lambda item: item[1])
     if prepared.labels.exclusive and rows > _MOSTLY * len(prepared.test):
         yield warn(

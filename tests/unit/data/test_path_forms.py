@@ -121,6 +121,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_dataset(tmp_path / "syntax", **ROWS)
     (tmp_path / "syntax" / "test.jsonl").write_text("{no json\n")
     (tmp_path / "nothing").mkdir()
+    (tmp_path / "header_only.csv").write_text("text,label\n")
     write_dataset(tmp_path / "mixed", **ROWS)
     Path(_csv(tmp_path / "other"), "test.csv").rename(tmp_path / "mixed" / "test_2.csv")
     monkeypatch.chdir(tmp_path)
@@ -146,6 +147,8 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"path": "./good2"}, {}, "no file or folder './good2'"),
     ({"path": "org/good2"}, {}, "can't load the data set 'org/good2' as a local path or a hub id"),
     ({"path": "good2"}, {}, "can't load the data set 'good2' as a local path or a hub id"),
+    ({"path": "good2"}, {}, " holds no 'good2'"),
+    ({"path": "header_only.csv"}, {}, "'header_only.csv' has a file without rows"),
     ({"path": "good", "args": {"nonsense": 1}}, {}, "unexpected keyword argument 'nonsense'"),
     ({"path": "good", "args": {"split": "train"}}, {}, "Unknown split"),
     ({"path": "good", "args": {"streaming": True}}, {}, "remove `split` and `streaming`"),

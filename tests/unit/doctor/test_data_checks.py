@@ -72,6 +72,13 @@ def test_a_test_of_nearly_one_label_is_a_warning(tmp_path: Path) -> None:
     assert found.message.startswith("91% of the test rows are 'neutral'")
 
 
+def test_labels_without_a_test_row_are_a_warning_with_what_macro_f1_can_be(tmp_path: Path) -> None:
+    test = labelled_rows(3, ["neutral", "positive"], "unseen ")
+    found = the_one(diagnosed(tmp_path, test=test), "balance", "warn")
+    assert found.message.startswith("1 of 3 labels have no test row (negative)")
+    assert found.message.endswith("can't be above 0.67")
+
+
 def test_in_context_examples_that_the_shots_lack_are_a_warning(tmp_path: Path) -> None:
     found = the_one(diagnosed(tmp_path, inference={"icl_examples": 3}), "balance", "warn")
     assert "fewer in-context examples than the 3 asked for" in found.message
