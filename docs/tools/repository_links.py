@@ -67,7 +67,9 @@ def _file(path: str, config: Any) -> File:
     language = _SHOWN.get(whole.suffix)
     if language is None or whole.stat().st_size > _SHOWN_UP_TO:
         return File.generated(config, _in_site(path), abs_src_path=os.fspath(whole))
-    text = f"# {whole.name}\n\n`{path}`\n\n```{language}\n{whole.read_text(encoding='utf-8')}```\n"
+    # A search is for what pages say; of each file, its name is somewhere on them.
+    unsearched = "---\nsearch:\n  exclude: true\n---\n\n"
+    text = f"{unsearched}# {whole.name}\n\n`{path}`\n\n```{language}\n{whole.read_text(encoding='utf-8')}```\n"
     return File.generated(config, _in_site(path), content=text)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sft.experiments.schedule import Schedule
     from sft.records import RunRecord
+    from sft.reporting.columns import Cell
     from sft.reporting.compare import RunComparison
     from sft.reporting.rows import ReportTable
 
@@ -53,22 +54,31 @@ def print_table(table: ReportTable) -> None:
 
     from sft.cli.console import StdoutConsole
     from sft.reporting.caption import common_settings, reading
-    from sft.reporting.columns import TIED, configuration_cells
+    from sft.reporting.columns import configuration_cells
 
+    console = StdoutConsole(160)
+    # Where letters can't be bold, in a file or a pipe, Markdown's signs say so.
+    strong = "[bold]{}[/bold]" if console.is_terminal else "**{}**"
     header, rows = configuration_cells(table)
     about = escape(" ".join([*reading(table), common_settings(table)]).strip())
     grid = Table()
     for title in header:
         grid.add_column(escape(title), overflow="fold")
     for row in rows:
-        cells = [escape(f"{cell.text}{TIED if cell.mark == 'tied' else ''}\n{cell.interval}".strip()) for cell in row]
-        bold = [cell.mark == "best" for cell in row]
-        grid.add_row(*(f"[bold]{text}[/bold]" if best else text for text, best in zip(cells, bold, strict=True)))
-    console = StdoutConsole(160)
+        grid.add_row(*(_marked(cell, strong) for cell in row))
     console.print(grid)
     console.print(f"[italic dim]{about}[/]", highlight=False)
     for note in table.notes:
         console.print(f"Note: {note}", markup=False)
+
+
+def _marked(cell: Cell, strong: str) -> str:
+    from rich.markup import escape
+
+    from sft.reporting.columns import TIED
+
+    value = escape(f"{cell.text}{TIED if cell.mark == 'tied' else ''}")
+    return f"{strong.format(value) if cell.mark == 'best' else value}\n{escape(cell.interval)}".strip()
 
 
 def print_comparison(comparison: RunComparison, items: int) -> None:

@@ -120,11 +120,11 @@ def _splits(source: Source, guess: Guess, share: float | None) -> Splits:
         train, test = _hold_out(train, guess, share)
         reasons.append(f"{len(test)} of {len(train) + len(test)} rows are held out for testing")
     if bad.unanswered:
-        reasons.append(f"{bad.unanswered} rows without a value of {guess.output!r} are left out")
+        reasons.append(f"rows without a value of {guess.output!r} are left out: {bad.unanswered}")
     if bad.empty:
-        reasons.append(f"{bad.empty} rows with nothing in {' and '.join(map(repr, guess.inputs))} are left out")
+        reasons.append(f"rows with nothing in {' and '.join(map(repr, guess.inputs))} are left out: {bad.empty}")
     if bad.spaced:
-        reasons.append(f"white space around {bad.spaced} values of {guess.output!r} is removed")
+        reasons.append(f"values of {guess.output!r} with white space around them, which is removed: {bad.spaced}")
     for name, rows in (("train", train), ("test", test)):
         if not rows:
             raise DataError(f"no row with a value of {guess.output!r} is left for {name}", "add rows")

@@ -60,7 +60,7 @@ def test_one_messy_csv_becomes_a_config_that_runs_on_mended_rows(here: Path, sft
     ended = sft("init", "my reviews.csv", "--yes")
     assert ended.code == 0, ended.err
     assert ended.out.splitlines() == ["config-data/train.jsonl", "config-data/test.jsonl", "config.jsonnet"]
-    for told in ("4 rows without a value", "3 rows with nothing in", "white space around 1 values", f"answer: {LABEL}"):
+    for told in ("are left out: 4\n", "are left out: 3\n", "which is removed: 1\n", f"answer: {LABEL}"):
         assert told in ended.err
     config = load_config("config.jsonnet", endpoint="run-experiment")
     assert load_config("config.jsonnet", endpoint="train") == config

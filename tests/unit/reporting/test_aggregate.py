@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sft.api import aggregate_results, table_of
+from sft.cli.show import print_table
 from sft.errors import SftError
 from sft.planned import Planned, write_plan
 from sft.records import RECORD_FILE
@@ -39,6 +40,13 @@ def write_configuration(results: Path, n_shots: int, predictions: list[int], **m
 
 def by_shots(found: ReportTable) -> dict[int, ConfigurationRow]:
     return {row.settings["shots"]: row for row in found.configurations}
+
+
+def test_the_best_is_marked_in_a_pipe_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_configuration(tmp_path, 4, BAD)
+    write_configuration(tmp_path, 8, GOOD)
+    print_table(table(tmp_path))
+    assert f"**{56 / 60:.3f}" in capsys.readouterr().out
 
 
 def test_the_best_is_marked_where_every_other_is_worse(tmp_path: Path) -> None:
