@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -63,3 +64,10 @@ def test_links_of_pages_outside_the_site_lead_somewhere(name: str) -> None:
     text = (REPOSITORY / name).read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)", text)
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def test_a_search_finds_pages_and_no_source_files(site: Path) -> None:
+    found = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))["docs"]
+    places = {entry["location"].partition("#")[0] for entry in found}
+    assert {"concepts.html", "source/CONTRIBUTING.html"} <= places
+    assert [place for place in places if re.search(r"(py|json|jsonnet|yaml|toml)\.html$", place)] == []

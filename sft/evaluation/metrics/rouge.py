@@ -28,6 +28,8 @@ def rouge(
 
     if tokenizer_name is not None and use_stemmer:
         logger.warning("evaluation.use_stemmer has no effect on the tokens of evaluation.tokenizer_name")
+    if tokenizer_name is None:
+        _warn_of_other_scripts(outcome)
     tokenizer = None if tokenizer_name is None else _Tokenizer(tokenizer_name)
     scorer = RougeScorer(_KINDS, use_stemmer=use_stemmer, tokenizer=tokenizer)
     rows = [
@@ -35,6 +37,22 @@ def rouge(
         for prediction, references in zip(outcome.predictions, outcome.references, strict=True)
     ]
     return {kind: float(sum(row[kind].fmeasure for row in rows) / len(rows)) for kind in _KINDS}
+
+
+def _warn_of_other_scripts(outcome: GenerationOutcome) -> None:
+    """Say how many rows score 0 whatever is answered."""
+    unread = [all(_is_of_another_script(text) for text in texts) for texts in outcome.references]
+    if any(unread):
+        logger.warning(
+            "ROUGE reads a-z and 0-9 only, of which the references of %d of %d rows have none: these rows score 0 "
+            "whatever is answered; name a tokenizer in evaluation.tokenizer_name",
+            sum(unread),
+            len(unread),
+        )
+
+
+def _is_of_another_script(text: str) -> bool:
+    return any(c.isalnum() for c in text) and not any(c.isascii() and c.isalnum() for c in text)
 
 
 class _Tokenizer(NamedTuple):

@@ -258,6 +258,17 @@ def test_a_stemmer_beside_a_tokenizer_is_said_to_have_no_effect(
     assert "use_stemmer has no effect" in caplog.text
 
 
+def test_rows_that_rouge_cannot_read_are_counted_in_a_warning(
+    byte_level_tokenizer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    references = [["باريس"], ["باريس", "Paris"], ["42"], ["،"], ["北京", "北京市"]]
+    with caplog.at_level(logging.WARNING, "sft"):
+        results_of(["x"] * 5, references, "rouge", tokenizer_name=byte_level_tokenizer)
+        assert caplog.text == ""
+        results_of(["x"] * 5, references, "rouge")
+    assert "the references of 2 of 5 rows have none" in caplog.text
+
+
 @pytest.mark.skipif(not (ASSETS / "data/xquad_ar").is_dir(), reason=f"no Arabic data set under {ASSETS}")
 def test_identical_arabic_texts_need_a_tokenizer_for_their_rouge() -> None:
     lines = (ASSETS / "data/xquad_ar/test.jsonl").read_text(encoding="utf-8").splitlines()

@@ -116,6 +116,16 @@ def test_of_many_labels_those_with_the_most_errors_are_shown() -> None:
     assert values["labels"] == sorted(values["labels"], key=int)
 
 
+def test_answers_that_are_not_shown_are_counted_together() -> None:
+    """Each label of the first half is taken for one of the second, which the table leaves out."""
+    n = 2 * SHOWN_LABELS
+    matrix = np.eye(n, dtype=int) + 2 * np.eye(n, k=SHOWN_LABELS, dtype=int)
+    values = _confusion(matrix.tolist(), [str(i) for i in range(n)], matrix.sum(axis=1).tolist())
+    assert values["labels"] == [str(i) for i in range(SHOWN_LABELS)]
+    assert values["others"] == [2] * SHOWN_LABELS
+    assert _confusion([[2, 1], [0, 3]], ["a", "b"], [3, 3])["others"] is None
+
+
 def test_config_differences_name_who_has_which_value() -> None:
     records = [_bare(0.25), *(finished(0.5, seed=10 * n + i, config=shots(n)) for n in (2, 8) for i in (1, 2))]
     rows = config_differences(numbered(report_table(records)), {record.folder_name: record for record in records})

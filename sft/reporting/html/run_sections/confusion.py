@@ -31,9 +31,11 @@ def confusion(run: ShownRun) -> Section | str:
     support = _support(run, counts)
     shown = _most_confused(counts, support)
     nothing = support - counts.sum(axis=1)
+    others = counts.sum(axis=1) - counts[:, shown].sum(axis=1)
     values = {
         "labels": [labels[i] for i in shown],
         "rows": [_row(i, counts, support, shown) for i in shown],
+        "others": [int(others[i]) for i in shown] if len(shown) < len(labels) else None,
         "unnamed": [int(nothing[i]) for i in shown] if nothing.any() else None,
         "support": [int(support[i]) for i in shown],
         "left_out": len(labels) - len(shown),
