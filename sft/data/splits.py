@@ -142,6 +142,8 @@ def _splits(loaded: Any) -> Mapping[str, Dataset]:
 def _call_datasets(function: Any, *positional: Any, args: Mapping[str, Any], what: str, **keywords: Any) -> Any:
     try:
         return function(*positional, **keywords, **args)
+    except DataError:
+        raise
     except Exception as error:  # the loaders raise whatever the file format, the hub or the network raise
         if "corresponds to no data" in str(error):  # how the loader says that a split is empty
             raise DataError(f"{what!r} has a file without rows", "add rows, or remove it from dataset.path") from error

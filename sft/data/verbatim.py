@@ -14,14 +14,34 @@ if TYPE_CHECKING:
 
 
 def text_features(paths: Sequence[str], **args: Any) -> Features:
-    """Every column of csv files as text; args: those of `load_dataset`."""
+    """Every column of csv files as text; args: those of `load_dataset`.
+
+    Raises `DataError` for a file of which pandas would shift the columns.
+    """
     import datasets
     import pandas as pd
 
     builder = datasets.load_dataset_builder("csv", data_files=list(paths), **{**args, "features": None})
-    reading = {**builder.config.pd_read_csv_kwargs, "chunksize": None, "nrows": 0}
-    columns = pd.read_csv(paths[0], **reading).columns
-    return datasets.Features({str(column): datasets.Value("string") for column in columns})
+    reading = {**builder.config.pd_read_csv_kwargs, "chunksize": None, "nrows": 1}
+    heads = [pd.read_csv(path, **reading) for path in paths]
+    if args.get("index_col") is None:
+        for path, head in zip(paths, heads, strict=True):
+            _refuse_shifted(path, head)
+    return datasets.Features({str(column): datasets.Value("string") for column in heads[0].columns})
+
+
+def _refuse_shifted(path: str, head: Any) -> None:
+    """A first row longer than the header, by an unquoted comma say: its first fields would be taken for names of rows,
+    and all columns of all rows for those before them.
+    """
+    import pandas as pd
+
+    if not isinstance(head.index, pd.RangeIndex):
+        named, found = len(head.columns), len(head.columns) + head.index.nlevels
+        raise DataError(
+            f"{path!r}: the first row has {found} fields, and the header {named}",
+            "put texts that hold the separator into quotes, or give every column a name",
+        )
 
 
 def undo_date_parsing(rows: Dataset, paths: Sequence[str]) -> Dataset:

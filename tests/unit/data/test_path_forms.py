@@ -122,6 +122,10 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "syntax" / "test.jsonl").write_text("{no json\n")
     (tmp_path / "nothing").mkdir()
     (tmp_path / "header_only.csv").write_text("text,label\n")
+    (tmp_path / "good.csv").write_text("text,label\nnice,good\n")
+    (tmp_path / "unquoted.csv").write_text("text,label\nnice, quick,good\nslow,bad\n")
+    (tmp_path / "unquoted_later.csv").write_text("text,label\nslow,bad\nnice, quick,good\n")
+    (tmp_path / "trailing.csv").write_text("text,label\nnice,good,\nslow,bad,\n")
     write_dataset(tmp_path / "mixed", **ROWS)
     Path(_csv(tmp_path / "other"), "test.csv").rename(tmp_path / "mixed" / "test_2.csv")
     monkeypatch.chdir(tmp_path)
@@ -148,6 +152,10 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"path": "org/good2"}, {}, "can't load the data set 'org/good2' as a local path or a hub id"),
     ({"path": "good2"}, {}, "can't load the data set 'good2' as a local path or a hub id"),
     ({"path": "good2"}, {}, " holds no 'good2'"),
+    ({"path": "unquoted.csv"}, {}, "'unquoted.csv': the first row has 3 fields, and the header 2"),
+    ({"path": "trailing.csv"}, {}, "'trailing.csv': the first row has 3 fields, and the header 2"),
+    ({"path": ["good.csv", "unquoted.csv"]}, {}, "'unquoted.csv': the first row has 3 fields, and the header 2"),
+    ({"path": "unquoted_later.csv"}, {}, "Expected 2 fields in line 3, saw 3"),
     ({"path": "header_only.csv"}, {}, "'header_only.csv' has a file without rows"),
     ({"path": "good", "args": {"nonsense": 1}}, {}, "unexpected keyword argument 'nonsense'"),
     ({"path": "good", "args": {"split": "train"}}, {}, "Unknown split"),
