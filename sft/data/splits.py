@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sft.config.schema import DatasetConfig
-from sft.data.verbatim import text_features, undo_date_parsing
+from sft.data.verbatim import text_features, undo_date_parsing, warn_of_swallowed_rows
 from sft.errors import DataError
 from sft.locations import local_path
 
@@ -106,6 +106,8 @@ def _load_files(files: Mapping[str, list[str]], config: DatasetConfig) -> Mappin
         # Not by its own name, which may be that of a file, and which the loader would refuse: "my reviews", "all".
         loaded = _call_datasets(datasets.load_dataset, builder, data_files={"rows": paths}, args=args, what=what)
         rows = _splits(loaded)["rows"]
+        if args.get("sep") == "\t":
+            warn_of_swallowed_rows(rows, ", ".join(paths))
         splits[split] = undo_date_parsing(rows, paths) if builder == "json" else rows
     return splits
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from sft.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
+
+logger = logging.getLogger(__name__)
 
 
 def text_features(paths: Sequence[str], **args: Any) -> Features:
@@ -41,6 +44,22 @@ def _refuse_shifted(path: str, head: Any) -> None:
         raise DataError(
             f"{path!r}: the first row has {found} fields, and the header {named}",
             "put texts that hold the separator into quotes, or give every column a name",
+        )
+
+
+def warn_of_swallowed_rows(rows: Dataset, what: str) -> None:
+    """Say how many values of a tab-separated file hold a tab and a line break: a quotation mark that opens a text and
+    isn't closed takes in the following rows, up to the next such mark.
+    """
+    swallowed = sum(
+        "\t" in text and "\n" in text for name in rows.column_names for text in rows[name] if isinstance(text, str)
+    )
+    if swallowed:
+        logger.warning(
+            "%s: %d values hold a tab and a line break, as where a quotation mark isn't closed and rows are lost in a "
+            'text; if texts aren\'t in quotes there, set dataset.args to {"quoting": 3}',
+            what,
+            swallowed,
         )
 
 

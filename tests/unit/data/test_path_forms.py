@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from sft.data.load import load_task, load_unlabelled
+from sft.data.splits import load_splits
 from sft.errors import DataError, SftError
 from tests.fakes import labelled_rows, make_config, write_dataset, write_jsonl
 
@@ -170,6 +171,16 @@ def test_what_is_not_there_is_told(
     with pytest.raises(SftError) as caught:
         load_task(make_config(dataset=dataset, prompting=prompting))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("quoting", "rows"), [({}, 2), ({"quoting": 3}, 4)])
+def test_rows_that_an_open_quotation_mark_takes_in_are_a_warning(
+    broken: Path, caplog: pytest.LogCaptureFixture, quoting: dict[str, Any], rows: int
+) -> None:
+    (broken / "quotes.tsv").write_text('text\tlabel\n"so nice\ta\nbad\tb\n"so so\ta\nslow\tb\n')
+    dataset = make_config(dataset={"path": ["quotes.tsv"], "args": quoting}).dataset
+    assert len(load_splits(dataset)["quotes"]) == rows
+    assert ("quotes.tsv: 1 values hold a tab and a line break" in caplog.text) is (rows == 2)
 
 
 def test_rows_to_predict_need_their_inputs_only(broken: Path) -> None:
