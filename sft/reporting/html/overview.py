@@ -64,7 +64,7 @@ def run_table(table: ReportTable) -> TextTable:
 
 
 def costs(table: ReportTable, records: Mapping[str, RunRecord]) -> TextTable:
-    """Time and memory of every finished run. records: by name of the run's folder."""
+    """Time and memory of every finished run. records: by `RunRecord.folder_name`."""
     header = ["run", "seconds", "training", "inference", "training tokens/s", "memory (GiB)", "GPU memory (GiB)"]
     finished = [run for run in table.runs if run.status == "completed"]
     rows = [[run.name or run.folder, *_cost(records[run.folder])] for run in finished]

@@ -213,3 +213,26 @@ def test_what_surrounds_the_runs_counts_too(tmp_path: Path) -> None:
     page = _page(tmp_path, most_bytes=limit)
     assert limit - 2_000 < len(page.encode()) <= limit
     assert len(re.findall(r'<option value="run-', page)) == 16
+
+
+def test_a_renamed_folder_is_shown_with_its_rows_and_intervals(tmp_path: Path) -> None:
+    folder = write_scored(tmp_path / "results", ["x", "y", "z"], [0.5, 0.6, 0.7], wrong=[0])
+    before = table_of(find_results([folder])).configurations[0].metrics["accuracy"]
+    renamed = folder.rename(tmp_path / "the best one")
+    after = table_of(find_results([renamed])).configurations[0].metrics["accuracy"]
+    assert after == before
+    assert after.low is not None
+    assert _page(renamed).count("data-c=") == 3
+
+
+def test_of_copies_of_a_run_the_page_shows_the_one_that_the_table_counts(tmp_path: Path) -> None:
+    late = write_scored(tmp_path / "a", ["late text", "y"], [0.5, 0.9])
+    write_record(replace(read_record(late), finished_at="2026-01-02"), late)
+    write_scored(tmp_path / "b", ["early text", "y"], [0.5, 0.9], wrong=[0])
+    found = find_results([tmp_path / "a", tmp_path / "b"])
+    table = table_of(found)
+    page = report_page(found, table)
+    assert table.configurations[0].metrics["accuracy"].mean == 1.0
+    assert "late text" in page
+    assert "early text" not in page
+    assert len(re.findall(r'<option value="run-', page)) == 1
