@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sft.api import table_of
 from sft.config.flat import flat
+from sft.config.secrets import without_secrets
 from sft.records import RunRecord
 from sft.reporting.csv import as_csv
 from sft.reporting.find import Found, FoundRun, check_results, find_results
@@ -52,7 +53,7 @@ class Results:
         """
         import pandas
 
-        configs = [flat(record.config) for record in self.records]
+        configs = [flat(without_secrets(record.config)) for record in self.records]
         names = [name for name in _differing(configs) if name != "seed"]
         rows = [
             _row(run, {name: config.get(name) for name in names})
