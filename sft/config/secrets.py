@@ -1,4 +1,4 @@
-"""Access tokens in a config: loading models and data may need them, and whoever is shown the config must not have them."""
+"""Access tokens in a config: loading models and data may need them, and nobody else is to have them."""
 
 from __future__ import annotations
 

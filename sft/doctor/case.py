@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,12 @@ from sft.pipeline.run import bare_model
 from sft.pipeline.run_prompts import RunPrompts, virtual_tokens_of
 from sft.pipeline.session import RecentData
 from sft.prompting.encoder import TextEncoder
+from sft.prompting.labelled import LabelledIds
 from sft.registry import unknown_name_fix
 from sft.training.arguments import trainer_config
+from sft.training.fast.choose import Foreseen, foresee_steps
 from sft.training.fast.gpus import GpuSpeed, gpu_registry, speed_of
+from sft.training.sequences import answers_only, loss_labels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,7 +60,9 @@ def setting_of(endpoint: str, checkpoint: str | None, gpu: str | None, gpu_gib: 
 
 
 class TrainingLength(NamedTuple):
-    """rows: sequences that are trained on. step: how many of them an optimizer step takes."""
+    """rows: sequences that are trained on. step: how many of them an optimizer step takes. steps: of the optimizer,
+    fewer where sequences are packed.
+    """
 
     rows: int
     steps: int
@@ -157,6 +163,27 @@ class Case:
     @part("truncation")
     def training_stage(self) -> Stage:
         return training_stage(self.prepared, self.prompts, self.trainer.max_length)
+
+    @property
+    def training_rows(self) -> list[LabelledIds]:
+        """The sequences that were looked at, with what is in the loss."""
+        only = answers_only(self.trainer)
+        stage: Stage = self.training_stage
+        return [LabelledIds(each.ids, loss_labels(each, answers_only=only)) for each in stage.sequences]
+
+    @part("fast_paths")
+    def foreseen(self) -> Foreseen:
+        """How steps would be computed, for an objective that doesn't read labels."""
+        training = self.config.training
+        assert training is not None
+        return foresee_steps(
+            self.empty,
+            copy.copy(self.trainer),
+            self.training_rows,
+            asked=set(training.trainer_args),
+            batches=training.batches,
+            compiles=training.compile,
+        )
 
     @property
     def training_length(self) -> TrainingLength:

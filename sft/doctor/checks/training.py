@@ -20,7 +20,11 @@ def training(case: Case) -> Iterator[Finding]:
     for line in case.said["training"]:
         yield warn(line, "remove it")
     rows, steps, step = case.training_length
-    yield ok(f"{counted(rows, 'sequence')}, {counted(steps, 'step')} of {min(step, rows)}", sequences=rows, steps=steps)
+    if case.trainer.packing:
+        yield ok(f"{counted(rows, 'sequence')}, packed: at most {counted(steps, 'step')}", sequences=rows)
+    else:
+        length = f"{counted(steps, 'step')} of {min(step, rows)}"
+        yield ok(f"{counted(rows, 'sequence')}, {length}", sequences=rows, steps=steps)
     selection = plan_selection(case.prepared, trains=True)
     if selection is not None:
         n = len(selection.points) * len(selection.folds)
