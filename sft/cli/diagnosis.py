@@ -26,7 +26,7 @@ def print_diagnoses(diagnoses: Mapping[str, Diagnosis], *, quiet: bool = False) 
     from rich.console import Console
 
     from sft.doctor.several import common
-    from sft.doctor.sizes import counted
+    from sft.sizes import counted
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     every = common(diagnoses)

@@ -8,8 +8,8 @@ from typing import Any
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, skipped, warn
-from sft.doctor.sizes import duration, memory_size
 from sft.errors import TrainingError
+from sft.sizes import duration, memory_size
 from sft.training.estimate import estimate_training
 from sft.training.fast.fit import most_tokens
 from sft.training.fast.gpus import gpu_registry

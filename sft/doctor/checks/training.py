@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
-from sft.doctor.sizes import counted
 from sft.pipeline.select import plan_selection
 from sft.pipeline.shots import plan_shots
+from sft.sizes import counted
 
 
 @check_registry.register("training")
