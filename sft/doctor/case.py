@@ -20,6 +20,7 @@ from sft.models.architecture import architecture_of, empty_model
 from sft.models.load import LoadedModel, max_positions
 from sft.models.source import ModelSource, find_model
 from sft.models.tokenizer import load_tokenizer
+from sft.models.unloaded import virtual_tokens_in
 from sft.pipeline.prepare import Prepared, prepare
 from sft.pipeline.run import bare_model
 from sft.pipeline.run_prompts import RunPrompts, virtual_tokens_of
@@ -195,7 +196,8 @@ class Case:
 
     @part("truncation")
     def inference_stage(self) -> Stage:
-        return inference_stage(self.prepared, self.prompts, virtual_tokens_of(self.config) if self.trains else 0)
+        taken = virtual_tokens_of(self.config) if self.trains else virtual_tokens_in(self.source)
+        return inference_stage(self.prepared, self.prompts, taken)
 
     @part("model")
     def bare(self) -> Any:

@@ -11,8 +11,10 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from sft.doctor import Setting, diagnose
+from sft.doctor.case import Case, Shared
 from sft.doctor.stages import AT_MOST, sample
 from sft.models.source import find_model
+from sft.pipeline.endpoints import train
 from sft.pipeline.model import load, train_on_pool
 from sft.pipeline.prepare import prepare
 from sft.prompting.marked import MarkedPiece
@@ -152,6 +154,14 @@ def test_a_limit_that_cuts_is_a_warning_with_the_shares_of_rows_and_tokens(tmp_p
     assert found.details["tokens_cut"] >= 6 * (whole[0]["tokens"] + 10 - 45 - 2)
     assert "100% of the prompts" in found.message
     assert "max_seq_length" in str(found.fix)
+
+
+def test_the_positions_that_a_trained_adapter_takes_are_left_to_it(tmp_path: Path) -> None:
+    adapter = {"method": "prompt_tuning", "args": {"num_virtual_tokens": 7}}
+    config = tiny_run(tmp_path, lora=None, adapter=adapter, trainer_args={"output_dir": str(tmp_path / "adapter")})
+    without = Case(config, Setting("evaluate"), Shared()).inference_stage.limit
+    trained = Case(config, Setting("evaluate", str(train(config).folder)), Shared()).inference_stage.limit
+    assert (without, trained) == (512, 512 - 7)
 
 
 def test_rows_for_which_no_prompt_fits_are_an_error_that_names_them(tmp_path: Path) -> None:
