@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from sft.doctor import Setting, diagnose
 from sft.doctor.case import Case, Shared
-from sft.doctor.stages import AT_MOST, sample
+from sft.doctor.stages import AT_MOST, rows_at_most, sample
 from sft.models.source import find_model
 from sft.pipeline.endpoints import train
 from sft.pipeline.model import load, train_on_pool
@@ -205,3 +205,9 @@ def test_of_many_rows_a_sample_is_looked_at_with_the_longest_among_them() -> Non
     assert [row.row for row in chosen] == sorted({row.row for row in chosen})
     assert max(b.row - a.row for a, b in pairwise(chosen)) <= 4
     assert sample(rows[:AT_MOST]) == rows[:AT_MOST]
+
+
+@pytest.mark.parametrize(("labels", "rows"), [(0, 1000), (20, 1000), (77, 259), (5000, 200)])
+def test_the_more_labels_there_are_the_fewer_rows_are_looked_at(labels: int, rows: int) -> None:
+    assert rows_at_most(labels) == rows
+    assert len(sample(make_examples([0] * (3 * AT_MOST)), rows)) == pytest.approx(rows, abs=rows // 20)
