@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sft.config.secrets import without_secrets
 from sft.records import RunRecord
 
 
 def model_card(
     base: str, method: str, marker: Mapping[str, Any], records: Sequence[RunRecord], notes: Sequence[str], dtype: str
 ) -> str:
-    """marker: what `train` left beside the adapter (`run_id`, `config`), empty for an adapter from elsewhere.
+    """marker: what `train` left beside the adapter: `run_id` and `config`, here without access tokens; empty for one
+    from elsewhere.
 
     records: runs with this adapter. A base in a local folder is called by the folder's name.
     """
@@ -31,7 +31,7 @@ def model_card(
         "## Metrics\n\n" + (_metrics(records) or "No record of a run with this adapter was given."),
     ]
     if "config" in marker:
-        text = json.dumps(without_secrets(marker["config"]), indent=2, ensure_ascii=False)
+        text = json.dumps(marker["config"], indent=2, ensure_ascii=False)
         parts.append(f"## Configuration\n\nRun `{marker.get('run_id')}`:\n\n```json\n{text}\n```")
     return "\n\n".join(parts) + "\n"
 
