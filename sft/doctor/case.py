@@ -175,11 +175,13 @@ class Case:
     @part("fast_paths")
     def foreseen(self) -> Foreseen:
         """How steps would be computed, for an objective that doesn't read labels."""
-        training = self.config.training
+        training, args = self.config.training, copy.copy(self.trainer)
         assert training is not None
+        if self.setting.gpu_bytes is not None:
+            args._n_gpu = min(args.n_gpu, 1)  # those of this machine aren't the one that is meant
         return foresee_steps(
             self.empty,
-            copy.copy(self.trainer),
+            args,
             self.training_rows,
             asked=set(training.trainer_args),
             batches=training.batches,

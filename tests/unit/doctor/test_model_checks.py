@@ -202,6 +202,16 @@ def test_where_memory_isn_t_estimated_it_is_said_why(
     assert reason in the_one(diagnosed(tmp_path, setting, **sections), "memory", "skipped").message
 
 
+def test_several_gpus_of_this_machine_say_nothing_of_the_one_that_is_meant(tmp_path: Path) -> None:
+    found = {}
+    for setting in (Setting(), Setting(gpu_bytes=GIB)):
+        case = Case(tiny_run(tmp_path), setting, Shared())
+        case.trainer._n_gpu = 2
+        found[setting] = case.foreseen.why_padded
+    assert found[Setting()] is not None
+    assert found[Setting(gpu_bytes=GIB)] is None
+
+
 @pytest.mark.parametrize("architecture", ["llama", "mpt", "mamba"])
 def test_the_scoring_engine_told_is_the_one_that_the_run_takes(architecture: str, tmp_path: Path) -> None:
     config = tiny_run(tmp_path, architecture=architecture, dataset={"shots": 0})
