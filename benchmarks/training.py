@@ -78,11 +78,21 @@ CASES = {
 }  # fmt: skip
 
 
+# Its kernels replace those of transformers for the rest of a process, so these are measured by themselves (`--liger`).
+LIGER = (("use_liger_kernel", True),)
+LIGER_CASES = {
+    "0.5b": [Case(rows, more=LIGER) for rows in (32, 64, 128)],
+    "1.5b": [Case(rows, more=LIGER) for rows in (16, 32)],
+    "7b": [Case(8, more=LIGER), Case(16, more=LIGER), Case(32, True, more=LIGER)],
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assets", type=Path, default=Path("../shared"))
     parser.add_argument("--shapes", nargs="+", choices=sorted(CASES))
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--liger", action="store_true", help="TRL with Liger's kernels (liger-kernel), instead")
     parser.add_argument("--append", action="store_true", help="keep what the file of results holds of other models")
     parser.add_argument("--commit", help="what to sign with where there is no git")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -94,7 +104,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = json.loads(file.read_text())["results"] if arguments.append and file.exists() else []
     for name in arguments.shapes or ["base-31m", "tiny"]:
-        for case in CASES[name]:
+        for case in (LIGER_CASES if arguments.liger else CASES)[name]:
             result = {"model": name, **dataclasses.asdict(case), **measured(name, case, arguments)}
             if case.ours and name not in ("base-31m", "tiny"):
                 result |= estimated(name, case, arguments.steps)
@@ -315,7 +325,7 @@ def table(report: dict[str, Any]) -> str:
     ]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for result in report["results"]:
-        way = f"sft, {result['ours']}" if result["ours"] else "TRL"
+        way = f"sft, {result['ours']}" if result["ours"] else "TRL, Liger" if result["more"] else "TRL"
         cells = [result["model"], way, str(result["rows"]), "yes" if result["checkpointing"] else "no"]
         if "error" in result:
             cells += [result["error"], *[""] * 6]

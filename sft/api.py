@@ -182,7 +182,7 @@ def table_of(found: Found) -> ReportTable:
     missing = [run._replace(config=_canonical(run.config)) for run in found.missing]
     return report_table(
         [run.record for run in found.runs],
-        {run.folder.name: run.judged for run in found.runs if run.judged is not None},
+        {name: run.judged for name, run in found.by_name.items() if run.judged is not None},
         missing=missing,
         notes=found.notes,
     )

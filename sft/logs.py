@@ -48,6 +48,18 @@ class _Once(logging.Filter):
         return new
 
 
+class WarningCollector(logging.Handler):
+    """Adds warnings to `messages`, each once: trainings on folds repeat what the run's own training warns of."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(level=logging.WARNING)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() not in self._messages:
+            self._messages.append(record.getMessage())
+
+
 @contextlib.contextmanager
 def remembering() -> Iterator[list[logging.LogRecord]]:
     """What `sft` logs in here, for `say_again`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sft.api import table_of
 from sft.config.flat import flat
+from sft.config.secrets import without_secrets
 from sft.records import RunRecord
 from sft.reporting.csv import as_csv
 from sft.reporting.find import Found, FoundRun, check_results, find_results
@@ -52,7 +53,7 @@ class Results:
         """
         import pandas
 
-        configs = [flat(record.config) for record in self.records]
+        configs = [flat(without_secrets(record.config)) for record in self.records]
         names = [name for name in _differing(configs) if name != "seed"]
         rows = [
             _row(run, {name: config.get(name) for name in names})
@@ -64,7 +65,8 @@ class Results:
     def items(self) -> DataFrame:
         """One row per test row of every finished run whose items are whole: name and run_id of the run; `row`, its
         number in the test split; `inputs.<column>`; reference (or references), prediction, and whether it is correct
-        (texts: an exact match); probability, of the prediction, and probabilities, by label or candidate.
+        (texts: an exact match); probability, of a single label or candidate that is predicted, and probabilities, by
+        label or candidate.
         """
         import pandas
 
@@ -112,7 +114,7 @@ def _items(run: FoundRun) -> Iterator[dict[str, Any]]:
     record = run.record
     assert run.judged is not None
     for item, right in zip(items_of_run(run.folder, record), right_answers(run.judged), strict=True):
-        probabilities = item.get("probabilities")
+        probabilities, several = item.get("probabilities"), isinstance(item["prediction"], list)
         named = item.get("candidates") or record.data.get("labels") or ()
         yield {
             "name": record.name,
@@ -121,6 +123,6 @@ def _items(run: FoundRun) -> Iterator[dict[str, Any]]:
             **flat({"inputs": item["inputs"]}),
             **{key: item[key] for key in ("reference", "references", "prediction") if key in item},
             "correct": bool(right),
-            "probability": None if probabilities is None else max(probabilities),
+            "probability": None if probabilities is None or several else max(probabilities),
             "probabilities": None if probabilities is None else dict(zip(named, probabilities, strict=True)),
         }

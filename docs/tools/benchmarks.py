@@ -39,7 +39,7 @@ BENCHMARKS = (
     Benchmark(
         "Training steps",
         "training.py",
-        ("training_gpu", "training_cpu"),
+        ("training_gpu", "training_h200", "training_cpu"),
         "LoRA on all linear layers, beside TRL. Data tokens don't count padding.",
     ),
     Benchmark("Sweeps", "sweep.py", ("sweep_gpu", "sweep_cpu"), "24 configs of SST-2, of which 19 are different runs."),

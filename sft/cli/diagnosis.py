@@ -24,7 +24,7 @@ def print_diagnoses(diagnoses: Mapping[str, Diagnosis], *, quiet: bool = False) 
     """quiet: errors and warnings alone."""
     from sft.cli.console import StdoutConsole
     from sft.doctor.several import common
-    from sft.doctor.sizes import counted
+    from sft.sizes import counted
 
     console = StdoutConsole(120, highlight=False)
     every = common(diagnoses)

@@ -26,7 +26,8 @@ def _print_numbers(values: Mapping[str, Any], whose: str = "") -> None:
 
 
 def print_schedule(planned: Schedule) -> None:
-    from sft.experiments.live import duration, told
+    from sft.experiments.live import told
+    from sft.sizes import duration
 
     for run in planned.runs:
         if run.name in planned.ended:

@@ -7,6 +7,7 @@ import json
 from typing import Any, Literal
 
 from sft.config.schema import NEXT_TOKEN, ExperimentConfig, MethodConfig
+from sft.config.secrets import without_secrets
 
 # To be raised when runs with the same config stop having the same results: they are different runs then.
 _IDENTITY_VERSION = 1
@@ -115,7 +116,7 @@ def seeds_that_matter(config: ExperimentConfig, *, trains: bool) -> frozenset[Se
 def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
     """The config's resolved values in one form: defaults filled in, short forms expanded, 8.0 written 8.
 
-    Of the seeds, those that matter.
+    Of the seeds, those that matter. Without access tokens, which come and go.
     """
     seeds = {"seed", "data_seed", "icl_seed", "train_seed"}
     values = config.model_dump(mode="json", exclude={"lora", "adapter", "training", "resources", *seeds})
@@ -139,7 +140,7 @@ def canonical(config: ExperimentConfig, *, trains: bool) -> dict[str, Any]:
             values["seed"] = config.seed
         else:
             values[f"{name}_seed"] = config.seed_for(name)
-    result = _plain_numbers(values)
+    result = _plain_numbers(without_secrets(values))
     assert isinstance(result, dict)
     return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +20,18 @@ from sft.models.architecture import architecture_of, empty_model
 from sft.models.load import LoadedModel, max_positions
 from sft.models.source import ModelSource, find_model
 from sft.models.tokenizer import load_tokenizer
+from sft.models.unloaded import virtual_tokens_in
 from sft.pipeline.prepare import Prepared, prepare
 from sft.pipeline.run import bare_model
 from sft.pipeline.run_prompts import RunPrompts, virtual_tokens_of
 from sft.pipeline.session import RecentData
 from sft.prompting.encoder import TextEncoder
+from sft.prompting.labelled import LabelledIds
 from sft.registry import unknown_name_fix
 from sft.training.arguments import trainer_config
+from sft.training.fast.choose import Foreseen, foresee_steps
 from sft.training.fast.gpus import GpuSpeed, gpu_registry, speed_of
+from sft.training.sequences import answers_only, loss_labels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,7 +61,9 @@ def setting_of(endpoint: str, checkpoint: str | None, gpu: str | None, gpu_gib: 
 
 
 class TrainingLength(NamedTuple):
-    """rows: sequences that are trained on. step: how many of them an optimizer step takes."""
+    """rows: sequences that are trained on. step: how many of them an optimizer step takes. steps: of the optimizer,
+    fewer where sequences are packed.
+    """
 
     rows: int
     steps: int
@@ -159,6 +166,29 @@ class Case:
         return training_stage(self.prepared, self.prompts, self.trainer.max_length)
 
     @property
+    def training_rows(self) -> list[LabelledIds]:
+        """The sequences that were looked at, with what is in the loss."""
+        only = answers_only(self.trainer)
+        stage: Stage = self.training_stage
+        return [LabelledIds(each.ids, loss_labels(each, answers_only=only)) for each in stage.sequences]
+
+    @part("fast_paths")
+    def foreseen(self) -> Foreseen:
+        """How steps would be computed, for an objective that doesn't read labels."""
+        training, args = self.config.training, copy.copy(self.trainer)
+        assert training is not None
+        if self.setting.gpu_bytes is not None:
+            args._n_gpu = min(args.n_gpu, 1)  # those of this machine aren't the one that is meant
+        return foresee_steps(
+            self.empty,
+            args,
+            self.training_rows,
+            asked=set(training.trainer_args),
+            batches=training.batches,
+            compiles=training.compile,
+        )
+
+    @property
     def training_length(self) -> TrainingLength:
         args, stage = self.trainer, self.training_stage
         rows = math.ceil(len(stage.sequences) * stage.total / len(stage.examined))
@@ -168,7 +198,8 @@ class Case:
 
     @part("truncation")
     def inference_stage(self) -> Stage:
-        return inference_stage(self.prepared, self.prompts, virtual_tokens_of(self.config) if self.trains else 0)
+        taken = virtual_tokens_of(self.config) if self.trains else virtual_tokens_in(self.source)
+        return inference_stage(self.prepared, self.prompts, taken)
 
     @part("model")
     def bare(self) -> Any:

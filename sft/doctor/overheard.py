@@ -6,6 +6,8 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from sft.logs import WarningCollector
+
 
 @contextlib.contextmanager
 def overheard() -> Iterator[list[str]]:
@@ -13,18 +15,8 @@ def overheard() -> Iterator[list[str]]:
     said: list[str] = []
     logger = logging.getLogger("sft")
     handlers, propagates = logger.handlers, logger.propagate
-    logger.handlers, logger.propagate = [_Listener(said)], False
+    logger.handlers, logger.propagate = [WarningCollector(said)], False
     try:
         yield said
     finally:
         logger.handlers, logger.propagate = handlers, propagates
-
-
-class _Listener(logging.Handler):
-    def __init__(self, said: list[str]) -> None:
-        super().__init__(level=logging.WARNING)
-        self._said = said
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage() not in self._said:
-            self._said.append(record.getMessage())

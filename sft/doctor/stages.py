@@ -17,7 +17,8 @@ from sft.prompting.limits import TruncationCounts
 from sft.training.sequences import refuse_nothing
 
 AT_MOST = 1000
-_LONGEST = 50
+_AT_LEAST = 200
+_ANSWERS_AT_MOST = 20_000  # each of them is tokenised after its prompt, once or several times
 
 T = TypeVar("T")
 
@@ -72,10 +73,16 @@ def sample(rows: Sequence[Example], at_most: int = AT_MOST) -> list[Example]:
     """All rows, or every so many-th, and the longest ones, which are what limits refuse."""
     if len(rows) <= at_most:
         return list(rows)
-    n = at_most - _LONGEST
+    longest = at_most // 20
+    n = at_most - longest
     places = {i * len(rows) // n for i in range(n)}
     by_length = sorted(range(len(rows)), key=lambda i: -sum(map(len, rows[i].inputs.values())))
-    return [rows[i] for i in sorted(places | set(by_length[:_LONGEST]))]
+    return [rows[i] for i in sorted(places | set(by_length[:longest]))]
+
+
+def rows_at_most(labels: int) -> int:
+    """How many test rows are looked at where each has so many labels to be scored."""
+    return min(AT_MOST, max(_AT_LEAST, _ANSWERS_AT_MOST // max(1, labels)))
 
 
 def training_stage(prepared: Prepared, prompts: RunPrompts, max_length: int | None) -> Stage:
@@ -104,7 +111,8 @@ def training_stage(prepared: Prepared, prompts: RunPrompts, max_length: int | No
 
 def inference_stage(prepared: Prepared, prompts: RunPrompts, virtual_tokens: int) -> Stage:
     """virtual_tokens: positions that an adapter takes."""
-    limit, rows = prepared.config.inference_or_default.max_seq_length, sample(prepared.test)
+    limit = prepared.config.inference_or_default.max_seq_length
+    rows = sample(prepared.test, rows_at_most(len(prepared.labels or ())))
     ask = _Asking(prepared, prompts.unlimited())
     found = _build(rows, lambda: prompts.builder(limit, virtual_tokens), ask)
     whole = ask(prompts.unlimited(), found.rows) if found.counts.exceeded else found.built

@@ -69,13 +69,12 @@ class Executor:
         try:
             self._listener.stage(run.name, "evaluation")
             found = derive(source.folder, source.record, run.config, self._results, run.name, anew=self._settings.force)
-            if found is None:
-                return None
-            record, folder = found
-            with Trackers(run.config, record.run_id, folder, run.name) as trackers:
-                trackers.conclude(record)
         except SftError as error:
             return self._failed(run, str(error), None)
+        if found is None:
+            return None
+        record, folder = found
+        _tell_trackers(run, record, folder)
         return Ended(run.name, "completed", str(folder))
 
     def _run(self, run: PlannedRun, others: Sequence[PlannedRun], smaller: int) -> Ended:
@@ -147,6 +146,15 @@ class Executor:
     def _fail_rest(self, runs: Sequence[PlannedRun], first: Ended) -> Iterator[Ended]:
         for run in runs:
             yield self._failed(run, f"the run {first.name!r}, whose answers it would use, failed: {first.error}", None)
+
+
+def _tell_trackers(run: PlannedRun, record: RunRecord, folder: Path) -> None:
+    """Of a run that is complete already, so that a tracker that can't be started costs it nothing."""
+    try:
+        with Trackers(run.config, record.run_id, folder, run.name) as trackers:
+            trackers.conclude(record)
+    except SftError as error:
+        logger.warning("%s: %s", run.name, error)
 
 
 def _finished(folder: Path) -> Run:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from sft.experiments.outcome import RunOutcome
+from sft.sizes import duration
 
 
 class Live:
@@ -111,9 +112,3 @@ def told(outcome: RunOutcome) -> str:
     headline = next((f"{name} {value:.3f}" for name, value in record.results.items() if isinstance(value, float)), "")
     seconds = "there already" if outcome.was_there else duration(record.timings.get("total", 0.0))
     return f"{headline} ({seconds})".strip()
-
-
-def duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

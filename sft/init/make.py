@@ -16,7 +16,7 @@ from sft.init.methods import method_registry
 from sft.init.rows import Row
 from sft.init.task import Task
 from sft.init.write import json_text, jsonnet_text, sweep_text
-from sft.records import write_text, writing
+from sft.records import write_bytes, write_text, writing
 
 SWEEP_SEEDS = (13, 14, 15)
 
@@ -81,16 +81,19 @@ def _about(task: Task) -> list[str]:
 
 @contextlib.contextmanager
 def _written(folder: Path, splits: Mapping[str, Sequence[Row]]) -> Iterator[list[Path]]:
-    """Files of rows, which stay if all goes well."""
+    """Files of rows, which stay if all goes well; else all is as it was."""
     files = _split_files(folder, splits)
-    new = [file for file in files if not file.exists()]
+    before = {file: file.read_bytes() if file.exists() else None for file in files}
     try:
         for file, rows in zip(files, splits.values(), strict=True):
             write_text(file, "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows))
         yield files
     except BaseException:
-        for file in new:
-            file.unlink(missing_ok=True)
+        for file, content in before.items():
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                write_bytes(file, content)
         raise
 
 

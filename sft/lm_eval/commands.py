@@ -6,6 +6,7 @@ import shlex
 from typing import Any, NamedTuple
 
 from sft.config.schema import ModelConfig
+from sft.config.secrets import public_args
 from sft.lm_eval.task_files import placed
 from sft.models.load import main_device
 from sft.models.source import ModelSource
@@ -38,7 +39,7 @@ def hf_model(
     unlimited_length: tokens of the longest row, where the model has no limit. Roundings are those of `sft` on this
     machine: the same dtype, and probabilities in float32.
     """
-    given = dict(config.model_args)
+    given = public_args(config.model_args)
     dtype = given.pop("dtype", given.pop("torch_dtype", None))
     if config.quantization is not None or not all(isinstance(value, (str, int, float)) for value in given.values()):
         return None

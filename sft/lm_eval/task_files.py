@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sft.config.schema import ExperimentConfig
+from sft.config.secrets import without_secrets
 from sft.lm_eval.rows import ExportedRow
 
 DATA_FILE, CONFIG_FILE, README_FILE = "test.jsonl", "config.json", "README.md"
@@ -43,8 +44,8 @@ def _line(row: ExportedRow, delimiter: str) -> dict[str, Any]:
 
 
 def config_values(config: ExperimentConfig) -> dict[str, Any]:
-    """The config, with local files by their absolute paths, so that it works in another folder."""
-    values = config.model_dump(mode="json")
+    """The config, with local files by their absolute paths, so that it works elsewhere; without access tokens."""
+    values = without_secrets(config.model_dump(mode="json"))
     values["dataset"]["path"] = _placed(values["dataset"]["path"])
     for key in ("name", "chat_template_from"):
         values["model"][key] = _placed(values["model"][key])

@@ -27,10 +27,11 @@ def unloaded(config: ModelConfig, source: ModelSource) -> UnloadedModel:
     """What `load_model` would give, without weights. Raises `ModelError` where its files can't be read."""
     positions = max_positions(architecture_of(config, source.base))
     tokenizer = load_tokenizer(config, source)
-    return UnloadedModel(None, tokenizer, source, positions, positions_taken=_virtual_tokens(source))
+    return UnloadedModel(None, tokenizer, source, positions, positions_taken=virtual_tokens_in(source))
 
 
-def _virtual_tokens(source: ModelSource) -> int:
+def virtual_tokens_in(source: ModelSource) -> int:
+    """Positions that the trained adapter takes from every sequence."""
     if source.adapter is None:
         return 0
     values = json.loads((source.adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sft.config.schema import ModelConfig
+from sft.config.secrets import without_secrets
 from sft.errors import ModelError, SftError
 from sft.models.load import LoadedModel, load_model, main_device, put_adapter
 from sft.models.source import ADAPTER_CONFIG, MARKER, ModelSource, adapter_fingerprint, base_of
@@ -78,9 +79,10 @@ def merge_model(
         loaded.tokenizer.save_pretrained(folder)
         rounded = _checked(_logits(_reloaded(folder), ids), expected, dtype, checkpoint)
         name = str(dtype).removeprefix("torch.")
-        write_json(folder / MARKER, {**marker, "merged_from": str(checkpoint)})
+        public = _public(marker)
+        write_json(folder / MARKER, {**public, "merged_from": str(checkpoint)})
         write_text(
-            folder / "README.md", model_card(loaded.source.base, _method(checkpoint), marker, records, notes, name)
+            folder / "README.md", model_card(loaded.source.base, _method(checkpoint), public, records, notes, name)
         )
         _move(folder, out)
     return Merged(out, name, difference, rounded, [record.run_id for record in records])
@@ -105,6 +107,11 @@ def _marker(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint / MARKER
     value = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return value if isinstance(value, dict) else {}
+
+
+def _public(marker: dict[str, Any]) -> dict[str, Any]:
+    """What may be published with the model."""
+    return {**marker, "config": without_secrets(marker["config"])} if "config" in marker else marker
 
 
 def _load(checkpoint: Path, marker: dict[str, Any], notes: list[str]) -> LoadedModel:

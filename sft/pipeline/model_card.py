@@ -9,13 +9,12 @@ from typing import Any
 
 from sft.records import RunRecord
 
-_SECRET = frozenset({"token", "hub_token", "use_auth_token"})
-
 
 def model_card(
     base: str, method: str, marker: Mapping[str, Any], records: Sequence[RunRecord], notes: Sequence[str], dtype: str
 ) -> str:
-    """marker: what `train` left beside the adapter (`run_id`, `config`), empty for an adapter from elsewhere.
+    """marker: what `train` left beside the adapter: `run_id` and `config`, here without access tokens; empty for one
+    from elsewhere.
 
     records: runs with this adapter. A base in a local folder is called by the folder's name.
     """
@@ -32,7 +31,7 @@ def model_card(
         "## Metrics\n\n" + (_metrics(records) or "No record of a run with this adapter was given."),
     ]
     if "config" in marker:
-        text = json.dumps(_without_secrets(marker["config"]), indent=2, ensure_ascii=False)
+        text = json.dumps(marker["config"], indent=2, ensure_ascii=False)
         parts.append(f"## Configuration\n\nRun `{marker.get('run_id')}`:\n\n```json\n{text}\n```")
     return "\n\n".join(parts) + "\n"
 
@@ -47,9 +46,3 @@ def _metrics(records: Sequence[RunRecord]) -> str:
         what = f"Run `{record.run_id}`, seed {record.seed}, {record.counts.get('test_rows', '?')} test rows:"
         tables.append("\n".join([what, "", "| metric | value |", "|---|---|", *rows]))
     return "\n\n".join(tables)
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_secrets(item) for key, item in value.items() if key not in _SECRET}
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value

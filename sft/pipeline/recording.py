@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sft.distributed import is_main, on_main
 from sft.errors import SftError
+from sft.logs import WarningCollector
 from sft.records import LOG_FILE
 
 
@@ -62,7 +63,7 @@ def recording(log: RunLog, folder: Path | None = None) -> Iterator[None]:
 
     Of several processes, the first writes that file.
     """
-    handlers: list[logging.Handler] = [_WarningCollector(log.warnings)]
+    handlers: list[logging.Handler] = [WarningCollector(log.warnings)]
     if folder is not None and is_main():
         file = logging.FileHandler(folder / LOG_FILE, mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -98,15 +99,3 @@ def _make_folder(path: Path, what: str) -> None:
 
 def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-class _WarningCollector(logging.Handler):
-    """Each message once: trainings on folds repeat what the run's own training warns of."""
-
-    def __init__(self, messages: list[str]) -> None:
-        super().__init__(level=logging.WARNING)
-        self._messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage() not in self._messages:
-            self._messages.append(record.getMessage())

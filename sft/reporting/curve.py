@@ -27,7 +27,7 @@ def learning_curve(
 ) -> LearningCurve:
     """metric: a scalar result; by default the first of the usual ones (accuracy for classification).
 
-    judged: what the runs' items say, by name of the run's folder; without it there are no tests. notes: to be shown
+    judged: what the runs' items say, by `RunRecord.folder_name`; without it there are no tests. notes: to be shown
     with the curve's own. Raises `SftError` where no run finished.
     """
     finished = [record for record in records if record.status == "completed"]

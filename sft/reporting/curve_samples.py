@@ -51,7 +51,7 @@ class SampledCurve(NamedTuple):
 
 
 def sample_points(records: Sequence[RunRecord], judged: Mapping[str, JudgedRun], metric: str) -> SampledCurve:
-    """judged: what the runs' items say, by name of the run's folder.
+    """judged: what the runs' items say, by `RunRecord.folder_name`.
 
     Raises `SftError` where a finished run lacks the metric, and where runs were judged on different test rows.
     """

@@ -31,6 +31,15 @@ class Found(NamedTuple):
     missing: list[Planned]
     notes: list[str]
 
+    @property
+    def by_name(self) -> dict[str, FoundRun]:
+        """By what the run's folder was called when it was written (`RunRecord.folder_name`): it may be renamed since.
+
+        Of copies of a run in several places, that which finished last.
+        """
+        ended = sorted(self.runs, key=lambda run: (run.record.status == "completed", run.record.finished_at))
+        return {run.record.folder_name: run for run in ended}
+
 
 def find_results(paths: Sequence[Path]) -> Found:
     """The runs in folders of runs and in folders of results; one broken file doesn't make the others unreadable.

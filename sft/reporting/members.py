@@ -70,7 +70,7 @@ class Group:
 def group_runs(
     records: Iterable[RunRecord], judged: Mapping[str, JudgedRun], missing: Sequence[Planned]
 ) -> list[Group]:
-    """judged: by name of the run's folder. missing: planned runs without a record."""
+    """judged: by `RunRecord.folder_name`. missing: planned runs without a record."""
     members: dict[str, list[Member]] = {}
     for record in records:
         member = _member(record, judged.get(record.folder_name))

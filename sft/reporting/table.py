@@ -27,7 +27,7 @@ def report_table(
 ) -> ReportTable:
     """Group records by configuration and test rows; rows are sorted by their settings, numbers by size.
 
-    judged: what the runs' items say, by name of the run's folder; without it there are no intervals over test rows and
+    judged: what the runs' items say, by `RunRecord.folder_name`; without it there are no intervals over test rows and
     no tests. missing: planned runs without a record. notes: to be shown with the table's own.
     """
     groups = group_runs(records, judged or {}, missing)

@@ -40,16 +40,19 @@ class Trackers:
             from accelerate import PartialState
 
             PartialState()  # accelerate's trackers write to its log, which wants to know which process this is
-            for name in self._names:
-                self._open[name] = _started(name, self._run)
+            try:
+                for name in self._names:
+                    self._open[name] = _started(name, self._run)
+            except SftError:
+                self._finish()
+                raise
             self._tell(lambda tracker: tracker.store_init_configuration(self._settings))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tell(lambda tracker: tracker.finish())
-        self._open.clear()
+        self._finish()
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
         """Numbers after so many training steps."""
@@ -62,6 +65,10 @@ class Trackers:
     def callbacks(self) -> Sequence[Any]:
         """For the trainer: what it logs, the trackers are told as `train/…`."""
         return [_callback(self)] if self._open else []
+
+    def _finish(self) -> None:
+        self._tell(lambda tracker: tracker.finish())
+        self._open.clear()
 
     def _tell(self, what: Callable[[Any], None]) -> None:
         for name, tracker in list(self._open.items()):

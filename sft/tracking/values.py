@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from sft.config.flat import flat
+from sft.config.secrets import without_secrets
 from sft.records import RunRecord
 
 Plain = str | int | float | bool
 
 
 def settings(run_id: str, config: Mapping[str, Any]) -> dict[str, Plain]:
-    """The run's id and its config under dotted names; what is null is left out, lists are JSON."""
-    return {"run_id": run_id, **{name: _plain(value) for name, value in flat(config).items() if value is not None}}
+    """The run's id and its config under dotted names; what is null or secret is left out, lists are JSON."""
+    values = flat(without_secrets(config))
+    return {"run_id": run_id, **{name: _plain(value) for name, value in values.items() if value is not None}}
 
 
 def numbers(record: RunRecord) -> dict[str, float]:

@@ -207,6 +207,12 @@ def test_nothing_is_left_of_a_config_whose_data_cannot_be_used(here: Path, sft: 
     assert "means none of the row's candidates" in ended.err
     assert [path.name for path in here.iterdir() if path.is_file()] == ["all.jsonl"]
     assert not list(here.rglob("*train*"))
+    write_jsonl(here / "all.jsonl", [{**row, "answer": "AB"[i % 2]} for i, row in enumerate(rows)])
+    assert sft("init", "all.jsonl", "--yes").code == 0
+    before = {path: path.read_bytes() for path in (here / "config-data").iterdir()}
+    write_jsonl(here / "all.jsonl", rows)
+    assert sft("init", "all.jsonl", "--yes", "--force").code == 2
+    assert {path: path.read_bytes() for path in (here / "config-data").iterdir()} == before
 
 
 def test_a_person_at_a_terminal_is_asked_and_asked_again(here: Path) -> None:

@@ -78,7 +78,9 @@ def test_it_is_a_plain_folder_in_the_dtype_of_the_base_with_template_config_and_
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert f"| accuracy | {run.record.results['accuracy']:.4f} |" in card
     assert '"output_column": "label"' in card
-    assert "very-secret" not in card
+    texts = [path for path in done.folder.iterdir() if path.suffix in (".md", ".json")]
+    assert len(texts) > 3
+    assert not [path.name for path in texts if "very-secret" in path.read_text(encoding="utf-8")]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["merged"]
 
 

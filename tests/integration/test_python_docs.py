@@ -16,6 +16,7 @@ from sft.errors import SftError
 from sft.records import read_items
 from tests.fakes import write_config
 from tests.tiny_runs import tiny_run
+from tests.unit.reporting.scored_runs import write_multilabel
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -105,6 +106,14 @@ def test_generated_texts_have_no_probabilities(tmp_path: Path) -> None:
     assert items["references"].tolist() == [["one"], ["two"]]
     assert items["probabilities"].isna().all()
     assert items["correct"].dtype == np.bool_
+
+
+def test_any_number_of_labels_has_no_probability_of_its_own(tmp_path: Path) -> None:
+    write_multilabel(tmp_path)
+    items = sft.load_results(tmp_path).items
+    assert items["probability"].isna().all()
+    assert items["probabilities"][0] == {"a": 0.5, "b": 0.25, "c": 0.125}
+    assert items["correct"].tolist() == [False, True]
 
 
 def test_a_path_without_results_is_refused(tmp_path: Path) -> None:

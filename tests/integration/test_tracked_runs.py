@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate import tracking
 
 from sft.config.load import NamedConfig
+from sft.config.schema import ExperimentConfig
 from sft.experiments.execute import Executor
-from sft.experiments.protocol import Settings
+from sft.experiments.protocol import Ended, Settings
 from sft.experiments.queue import QueuedTask
 from sft.experiments.schedule import schedule
 from sft.pipeline.endpoints import evaluate, run_experiment, train
@@ -80,6 +83,14 @@ class Silent:
     def stage(self, run: str, stage: str) -> None: ...
 
 
+def _swept(configs: Mapping[str, ExperimentConfig], results: Path, *, tasks: int) -> list[Ended]:
+    """How all runs of a sweep ended. tasks: so many, if runs use one another's answers."""
+    executor = Executor(Settings(str(results), began=now()), Silent())
+    planned = schedule([NamedConfig(*item) for item in configs.items()], results).tasks
+    assert len(planned) == tasks, "no run uses another's answers"
+    return [ended for task in planned for ended in executor.run(QueuedTask(tuple(task.runs), "").value())]
+
+
 def test_every_run_of_a_sweep_has_a_place_of_its_own(tmp_path: Path) -> None:
     """Also those that use another run's answers, and none where nothing is asked for."""
     calibrated = {"calibration": {"method": "contextual"}}
@@ -89,15 +100,24 @@ def test_every_run_of_a_sweep_has_a_place_of_its_own(tmp_path: Path) -> None:
         "trained": tiny_run(tmp_path, trainer_args=ARGS),
         "quiet": tiny_run(tmp_path, trainer_args={"max_steps": 3}),
     }
-    executor = Executor(Settings(str(tmp_path / "results"), began=now()), Silent())
-    tasks = schedule([NamedConfig(*item) for item in configs.items()], tmp_path / "results").tasks
     told: dict[str, Any] = {}
-    for task in tasks:
-        for ended in executor.run(QueuedTask(tuple(task.runs), "").value()):
-            assert ended.status == "completed", ended.error
-            folder = Path(ended.folder)
-            if (folder / "tensorboard").exists():
-                told[ended.name] = check(folder / "tensorboard", read_record(folder))
-    assert len(tasks) == 3, "no run uses another's answers"
+    for ended in _swept(configs, tmp_path / "results", tasks=3):
+        assert ended.status == "completed", ended.error
+        folder = Path(ended.folder)
+        if (folder / "tensorboard").exists():
+            told[ended.name] = check(folder / "tensorboard", read_record(folder))
     assert set(told) == {"zero", "calibrated", "trained"}
     assert [name for name, found in told.items() if "train/loss" in found] == ["trained"]
+
+
+def test_a_tracker_that_can_not_start_costs_a_run_that_is_complete_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One whose answers are those of another run, which no tracker is told of."""
+    monkeypatch.setattr(tracking.TensorBoardTracker, "start", lambda self: 1 / 0)
+    sections: dict[str, Any] = {"dataset": {"shots": 0}}
+    calibrated = {**sections, "inference": {"calibration": {"method": "contextual"}}, "trainer_args": ARGS}
+    configs = {"zero": tiny_run(tmp_path, **sections), "calibrated": tiny_run(tmp_path, **calibrated)}
+    ended = _swept(configs, tmp_path / "results", tasks=1)
+    assert [each.status for each in ended] == ["completed", "completed"]
+    assert "calibrated: training.trainer_args.report_to: 'tensorboard' can't be started" in caplog.text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, error, ok
-from sft.doctor.sizes import percent
+from sft.sizes import percent
 
 
 @check_registry.register("adapter")

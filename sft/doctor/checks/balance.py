@@ -9,7 +9,7 @@ from sft.data.example import Example, LabelSet
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
-from sft.doctor.sizes import counted, first_few, percent
+from sft.sizes import counted, first_few, percent
 
 _MOSTLY = 0.8
 

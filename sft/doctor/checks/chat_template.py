@@ -8,6 +8,7 @@ from itertools import takewhile
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
+from sft.training.sequences import answers_only
 
 
 @check_registry.register("chat_template")
@@ -50,7 +51,7 @@ def _beginning(case: Case, ids: Sequence[int]) -> Iterator[Finding]:
 def _ending(case: Case) -> Iterator[Finding]:
     end = case.prompts.format.eot_id
     name = case.tokenizer.convert_ids_to_tokens(end)
-    if case.trainer.completion_only_loss is False:
+    if not answers_only(case.trainer):
         yield warn(
             "training.trainer_args.completion_only_loss is false: the prompts are in the loss too",
             "remove it, so that the answers alone are learnt",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 
 import torch
@@ -16,10 +15,8 @@ from sft.inference.generation.choose import PREFERRED
 from sft.inference.generation.decoders import DecoderOptions, decoder_registry
 from sft.inference.generation.settings import Decoding, generation_config
 from sft.inference.unsupported import UnsupportedModelError
-from sft.prompting.labelled import LabelledIds
-from sft.training.fast.choose import Foreseen, foresee_steps
+from sft.training.fast.choose import Foreseen
 from sft.training.objectives import objective_registry
-from sft.training.sequences import loss_labels
 
 _TRIAL = "if a trial on two rows of the run agrees"
 
@@ -39,15 +36,7 @@ def _training(case: Case) -> Iterator[Finding]:
     if objective_registry[training.objective.method].reads_labels:
         yield ok(f"training: the labels of a row are read in one pass, {_TRIAL}")
         return
-    rows = [LabelledIds(each.ids, loss_labels(each)) for each in case.training_stage.sequences]
-    foreseen = foresee_steps(
-        case.empty,
-        copy.copy(case.trainer),
-        rows,
-        asked=set(training.trainer_args),
-        batches=training.batches,
-        compiles=training.compile,
-    )
+    foreseen: Foreseen = case.foreseen
     if foreseen.why_padded is not None and training.batches == "flat":
         yield warn(f"training.batches is flat, and can't be: {foreseen.why_padded}", "set training.batches to auto")
     yield ok(f"training: {'; '.join(_steps(case, foreseen))}", why_not=_reasons(foreseen))

@@ -9,7 +9,7 @@ from sft.data.example import LabelSet
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, error, ok, warn
-from sft.doctor.sizes import first_few
+from sft.sizes import first_few
 
 _VERBALISE = "give them other verbalisations in dataset.labels"
 

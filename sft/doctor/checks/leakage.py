@@ -8,7 +8,7 @@ from sft.data.example import Example
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
-from sft.doctor.sizes import counted
+from sft.sizes import counted
 
 
 @check_registry.register("leakage")

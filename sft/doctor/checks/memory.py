@@ -8,14 +8,12 @@ from typing import Any
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, skipped, warn
-from sft.doctor.sizes import duration, memory_size
 from sft.errors import TrainingError
-from sft.prompting.labelled import LabelledIds
+from sft.sizes import duration, memory_size
 from sft.training.estimate import estimate_training
 from sft.training.fast.fit import most_tokens
 from sft.training.fast.gpus import gpu_registry
 from sft.training.objectives import objective_registry
-from sft.training.sequences import loss_labels
 
 
 @check_registry.register("memory")
@@ -39,16 +37,19 @@ def _why_not(case: Case) -> str | None:
     training = case.config.training
     if training is not None and objective_registry[training.objective.method].reads_labels:
         return f"the objective {training.objective.method!r} reads labels in batches of its own"
-    if training is not None and training.batches == "padded":
-        return "training.batches is padded"
+    if case.foreseen.why_padded is not None:
+        return f"batches are padded ({case.foreseen.why_padded})"
     return "there is no GPU here (--gpu NAME or --gpu-memory GIB estimates for one)" if case.gpu_bytes is None else None
 
 
 def _estimated(case: Case) -> Iterator[Finding]:
     assert case.gpu_bytes is not None
-    rows = [LabelledIds(each.ids, loss_labels(each)) for each in case.training_stage.sequences]
     estimate = estimate_training(
-        case.config, rows, steps=case.training_length.steps, gpu_bytes=case.gpu_bytes, speed=case.gpu_speed
+        case.config,
+        case.training_rows,
+        steps=case.training_length.steps,
+        gpu_bytes=case.gpu_bytes,
+        speed=case.gpu_speed,
     )
     fit = estimate.fit
     how = f"in {fit.parts} parts" if fit.parts > 1 else "whole"

@@ -9,9 +9,9 @@ import torch
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
-from sft.doctor.sizes import memory_size
 from sft.models.load import max_positions
 from sft.models.quantized import parameter_count
+from sft.sizes import memory_size
 
 _SLOW_ON_CPU = 1_000_000_000
 

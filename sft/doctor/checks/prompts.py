@@ -10,7 +10,6 @@ from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok
 from sft.prompting.labelled import IGNORED
 from sft.prompting.marked import marked
-from sft.training.sequences import loss_labels
 
 SHOWN = 3
 
@@ -26,10 +25,8 @@ def prompts(case: Case) -> Iterator[Finding]:
 
 def _trained(case: Case) -> list[dict[str, Any]]:
     shown = []
-    answers_only = case.trainer.completion_only_loss is not False
-    for sequence in case.training_stage.sequences[:SHOWN]:
-        labels = loss_labels(sequence, answers_only=answers_only)
-        shown.append(_shown(case, "training", sequence.ids, [label != IGNORED for label in labels], []))
+    for row in case.training_rows[:SHOWN]:
+        shown.append(_shown(case, "training", row.ids, [label != IGNORED for label in row.labels], []))
     return shown
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, ok, warn
-from sft.doctor.sizes import counted
 from sft.pipeline.select import plan_selection
 from sft.pipeline.shots import plan_shots
+from sft.sizes import counted
 
 
 @check_registry.register("training")
@@ -20,7 +20,11 @@ def training(case: Case) -> Iterator[Finding]:
     for line in case.said["training"]:
         yield warn(line, "remove it")
     rows, steps, step = case.training_length
-    yield ok(f"{counted(rows, 'sequence')}, {counted(steps, 'step')} of {min(step, rows)}", sequences=rows, steps=steps)
+    if case.trainer.packing:
+        yield ok(f"{counted(rows, 'sequence')}, packed: at most {counted(steps, 'step')}", sequences=rows)
+    else:
+        length = f"{counted(steps, 'step')} of {min(step, rows)}"
+        yield ok(f"{counted(rows, 'sequence')}, {length}", sequences=rows, steps=steps)
     selection = plan_selection(case.prepared, trains=True)
     if selection is not None:
         n = len(selection.points) * len(selection.folds)

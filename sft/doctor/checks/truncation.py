@@ -8,9 +8,9 @@ from sft.data.example import Example
 from sft.doctor.case import Case
 from sft.doctor.checks.base import check_registry
 from sft.doctor.finding import Finding, error, ok, warn
-from sft.doctor.sizes import counted, percent
 from sft.doctor.stages import Stage
 from sft.pipeline.tasks import task_of
+from sft.sizes import counted, percent
 
 _RAISE = {
     "training": "raise training.trainer_args.max_length",

@@ -24,7 +24,7 @@ class Difference(NamedTuple):
 def config_differences(configurations: Sequence[Numbered], records: Mapping[str, RunRecord]) -> list[Difference]:
     """A row for each value of each key that isn't the same everywhere; seeds and what no result depends on left out.
 
-    records: by name of the run's folder. A key that a configuration lacks has the value "–".
+    records: by `RunRecord.folder_name`. A key that a configuration lacks has the value "–".
     """
     flat = {one.number: _flat(one, records) for one in configurations if one.runs}
     keys = sorted({key for values in flat.values() for key in values})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jinja2 import Environment
@@ -43,13 +43,15 @@ class InTurn(NamedTuple):
     finished: int
 
 
-def runs_in_turn(configurations: Sequence[Numbered], found: Sequence[FoundRun]) -> InTurn:
-    """At most `MOST_RUNS` finished runs: one of each configuration, then a second one of each, …"""
-    folders = {run.folder.name: run for run in found}
-    finished = [(one.number, [run.folder for run in one.runs if run.status == "completed"]) for one in configurations]
+def runs_in_turn(configurations: Sequence[Numbered], found: Mapping[str, FoundRun]) -> InTurn:
+    """At most `MOST_RUNS` finished runs: one of each configuration, then a second one of each, … found: by name."""
+    finished = [
+        (one.number, list(dict.fromkeys(run.folder for run in one.runs if run.status == "completed")))
+        for one in configurations
+    ]
     turns = range(max((len(names) for _, names in finished), default=0))
     order = [(number, names[turn]) for turn in turns for number, names in finished if turn < len(names)]
-    return InTurn([_shown(number, folders[name]) for number, name in order[:MOST_RUNS]], len(order))
+    return InTurn([_shown(number, found[name]) for number, name in order[:MOST_RUNS]], len(order))
 
 
 def without_content(runs: InTurn) -> Details:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sft.config.secrets import without_secrets
 from sft.records import RunRecord
 from sft.reporting.columns import Cell, configuration_cells, number, run_cells
 from sft.reporting.html.numbered import Numbered
@@ -64,7 +65,7 @@ def run_table(table: ReportTable) -> TextTable:
 
 
 def costs(table: ReportTable, records: Mapping[str, RunRecord]) -> TextTable:
-    """Time and memory of every finished run. records: by name of the run's folder."""
+    """Time and memory of every finished run. records: by `RunRecord.folder_name`."""
     header = ["run", "seconds", "training", "inference", "training tokens/s", "memory (GiB)", "GPU memory (GiB)"]
     finished = [run for run in table.runs if run.status == "completed"]
     rows = [[run.name or run.folder, *_cost(records[run.folder])] for run in finished]
@@ -87,12 +88,15 @@ def failures(table: ReportTable) -> tuple[list[Failure], int]:
 def whole_configs(
     configurations: Sequence[Numbered], records: Mapping[str, RunRecord]
 ) -> tuple[list[WholeConfig], int]:
-    """The config of the first run of each configuration, while there is room; and how many are left out."""
+    """The config of the first run of each configuration, while there is room; and how many are left out.
+
+    Access tokens aren't shown.
+    """
     found: list[WholeConfig] = []
     room = _CONFIG_BYTES
     with_runs = [one for one in configurations if one.runs]
     for one in with_runs:
-        text = json.dumps(records[one.runs[0].folder].config, indent=2, ensure_ascii=False)
+        text = json.dumps(without_secrets(records[one.runs[0].folder].config), indent=2, ensure_ascii=False)
         room -= len(text.encode())
         if room < 0:
             break

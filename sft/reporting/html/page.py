@@ -35,14 +35,14 @@ def report_page(found: Found, table: ReportTable, most_bytes: int = MOST_BYTES) 
     environment = _environment()
     template = environment.get_template("page.html")
     values = _overview(found, table)
-    runs = runs_in_turn(numbered(table), found.runs)
+    runs = runs_in_turn(numbered(table), found.by_name)
     frame = template.render(values, details=without_content(runs))
     made = details(runs, most_bytes - len(frame.encode()) - _FOR_NOTES, environment)
     return template.render(values, details=made)
 
 
 def _overview(found: Found, table: ReportTable) -> dict[str, Any]:
-    records = {run.folder.name: run.record for run in found.runs}
+    records = {name: run.record for name, run in found.by_name.items()}
     configurations = numbered(table)
     charts = [
         learning_curves(table),

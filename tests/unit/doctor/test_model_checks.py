@@ -109,6 +109,12 @@ def test_the_steps_of_a_training_are_those_that_it_has(tmp_path: Path) -> None:
     assert (found.details["sequences"], found.details["steps"]) == (summary.sequences, summary.steps)
 
 
+def test_packed_sequences_take_fewer_steps_of_which_the_number_isn_t_told(tmp_path: Path) -> None:
+    found = the_one(diagnosed(tmp_path, trainer_args={"packing": True}), "training", "ok")
+    assert "packed: at most" in found.message
+    assert "steps" not in found.details
+
+
 def test_what_the_trainer_refuses_is_an_error_and_what_has_no_effect_a_warning(tmp_path: Path) -> None:
     found = the_one(diagnosed(tmp_path, trainer_args={"learning_rate": -1.0}), "training", "error")
     assert "learning_rate" in found.message
@@ -146,6 +152,14 @@ def test_the_memory_told_is_that_of_the_estimate(tmp_path: Path) -> None:
     assert little.details["bytes"] > 100_000
 
 
+def test_the_memory_of_prompts_in_the_loss_is_told_too(tmp_path: Path) -> None:
+    config = tiny_run(tmp_path, trainer_args={"completion_only_loss": False})
+    stage = Case(config, Setting(), Shared()).training_stage
+    rows = [LabelledIds(s.ids, loss_labels(s, answers_only=False)) for s in stage.sequences]
+    told = diagnose(config, Setting(gpu_bytes=GIB)).of("memory")[-1]
+    assert told.details["bytes"] == estimate_training(config, rows, steps=1, gpu_bytes=GIB).fit.memory.total
+
+
 def test_the_time_told_is_that_of_the_estimate_for_all_steps(tmp_path: Path) -> None:
     config = tiny_run(tmp_path)
     named = diagnose(config, setting_of("run-experiment", None, "h100", None)).of("memory")
@@ -179,12 +193,23 @@ QUANTISED = {"quantization": {"config_class": "BitsAndBytesConfig", "args": {"lo
         (Setting(gpu_bytes=GIB), {"model": QUANTISED}, "quantised models"),
         (Setting(gpu_bytes=GIB), {"training": {"objective": "label_cross_entropy"}}, "'label_cross_entropy'"),
         (Setting(gpu_bytes=GIB), {"training": {"batches": "padded"}}, "padded"),
+        (Setting(gpu_bytes=GIB), {"trainer_args": {"packing": True}}, "padded (training.trainer_args.packing)"),
     ],
 )
 def test_where_memory_isn_t_estimated_it_is_said_why(
     setting: Setting, sections: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
     assert reason in the_one(diagnosed(tmp_path, setting, **sections), "memory", "skipped").message
+
+
+def test_several_gpus_of_this_machine_say_nothing_of_the_one_that_is_meant(tmp_path: Path) -> None:
+    found = {}
+    for setting in (Setting(), Setting(gpu_bytes=GIB)):
+        case = Case(tiny_run(tmp_path), setting, Shared())
+        case.trainer._n_gpu = 2
+        found[setting] = case.foreseen.why_padded
+    assert found[Setting()] is not None
+    assert found[Setting(gpu_bytes=GIB)] is None
 
 
 @pytest.mark.parametrize("architecture", ["llama", "mpt", "mamba"])

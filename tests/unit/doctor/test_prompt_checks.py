@@ -11,8 +11,10 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from sft.doctor import Setting, diagnose
-from sft.doctor.stages import AT_MOST, sample
+from sft.doctor.case import Case, Shared
+from sft.doctor.stages import AT_MOST, rows_at_most, sample
 from sft.models.source import find_model
+from sft.pipeline.endpoints import train
 from sft.pipeline.model import load, train_on_pool
 from sft.pipeline.prepare import prepare
 from sft.prompting.marked import MarkedPiece
@@ -154,6 +156,14 @@ def test_a_limit_that_cuts_is_a_warning_with_the_shares_of_rows_and_tokens(tmp_p
     assert "max_seq_length" in str(found.fix)
 
 
+def test_the_positions_that_a_trained_adapter_takes_are_left_to_it(tmp_path: Path) -> None:
+    adapter = {"method": "prompt_tuning", "args": {"num_virtual_tokens": 7}}
+    config = tiny_run(tmp_path, lora=None, adapter=adapter, trainer_args={"output_dir": str(tmp_path / "adapter")})
+    without = Case(config, Setting("evaluate"), Shared()).inference_stage.limit
+    trained = Case(config, Setting("evaluate", str(train(config).folder)), Shared()).inference_stage.limit
+    assert (without, trained) == (512, 512 - 7)
+
+
 def test_rows_for_which_no_prompt_fits_are_an_error_that_names_them(tmp_path: Path) -> None:
     test = [*labelled_rows(1, prefix="unseen "), {"text": "fine", "label": "neutral"}]
     candidates = [{"text": row["text"], "a": "yes", "b": "no " * (40 if i == 2 else 1), "right": "yes"} for i, row in
@@ -195,3 +205,9 @@ def test_of_many_rows_a_sample_is_looked_at_with_the_longest_among_them() -> Non
     assert [row.row for row in chosen] == sorted({row.row for row in chosen})
     assert max(b.row - a.row for a, b in pairwise(chosen)) <= 4
     assert sample(rows[:AT_MOST]) == rows[:AT_MOST]
+
+
+@pytest.mark.parametrize(("labels", "rows"), [(0, 1000), (20, 1000), (77, 259), (5000, 200)])
+def test_the_more_labels_there_are_the_fewer_rows_are_looked_at(labels: int, rows: int) -> None:
+    assert rows_at_most(labels) == rows
+    assert len(sample(make_examples([0] * (3 * AT_MOST)), rows)) == pytest.approx(rows, abs=rows // 20)

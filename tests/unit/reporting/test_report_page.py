@@ -15,13 +15,14 @@ import sft
 from sft.api import table_of
 from sft.errors import SftError
 from sft.planned import Planned, write_plan
-from sft.records import read_record, write_record
+from sft.records import read_items, read_record, write_items, write_record
 from sft.reporting.find import find_results
 from sft.reporting.html import details
 from sft.reporting.html.assets import assets
 from sft.reporting.html.islands import island
 from sft.reporting.html.page import MOST_BYTES, report_page
 from sft.reporting.html.run_sections import run_section_registry
+from tests.unit.reporting import scored_runs
 from tests.unit.reporting.records_by_hand import failed, shots
 from tests.unit.reporting.runs_on_disk import write_texts
 from tests.unit.reporting.scored_runs import (
@@ -78,6 +79,29 @@ def test_data_is_only_ever_text(sweep: Path) -> None:
     assert elements.names["img"] == 0
     assert elements.names["script"] == len(_ISLAND.findall(page)) + 2
     assert {MARKUP, ARABIC} <= set(elements.texts)
+
+
+def test_labels_columns_settings_names_and_errors_are_only_ever_text_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tuple(f"{MARKUP}{i}" for i in range(3))
+    monkeypatch.setattr(scored_runs, "NAMES", names)
+    for number in (2, 8):
+        config = {**shots(number), "prompting": {"instruction": f"{MARKUP}{number}"}, "model": {"name": MARKUP}}
+        folder = write_scored(tmp_path, ["x", "y", "z"], [0.5] * 3, [0], name=MARKUP, config=config, warnings=[MARKUP])
+        record = read_record(folder)
+        items = [{**item, "inputs": {MARKUP: "x", "items": "y"}, "problem": MARKUP} for item in read_items(folder)]
+        write_items(folder, items)
+        more: dict[str, Any] = {"results": {**record.results, MARKUP: 0.5}, "timings": {MARKUP: 3.0, "total": 4.0}}
+        write_record(replace(record, **more, model={"base": MARKUP}, baselines={MARKUP: {"accuracy": 0.5}}), folder)
+    broken = failed(MARKUP, seed=15, name=MARKUP, **shots(4))
+    write_record(broken, tmp_path / broken.folder_name)
+    page = _page(tmp_path)
+    elements = _Elements()
+    elements.feed(page)
+    assert elements.names["img"] == 0
+    assert elements.names["script"] == len(_ISLAND.findall(page)) + 2
+    assert {MARKUP, *names} <= set(elements.texts)
 
 
 def test_the_policy_allows_the_scripts_of_the_page_and_no_other() -> None:
@@ -227,3 +251,26 @@ def test_what_surrounds_the_runs_counts_too(tmp_path: Path) -> None:
     page = _page(tmp_path, most_bytes=limit)
     assert limit - 2_000 < len(page.encode()) <= limit
     assert len(re.findall(r'<option value="run-', page)) == 16
+
+
+def test_a_renamed_folder_is_shown_with_its_rows_and_intervals(tmp_path: Path) -> None:
+    folder = write_scored(tmp_path / "results", ["x", "y", "z"], [0.5, 0.6, 0.7], wrong=[0])
+    before = table_of(find_results([folder])).configurations[0].metrics["accuracy"]
+    renamed = folder.rename(tmp_path / "the best one")
+    after = table_of(find_results([renamed])).configurations[0].metrics["accuracy"]
+    assert after == before
+    assert after.low is not None
+    assert _page(renamed).count("data-c=") == 3
+
+
+def test_of_copies_of_a_run_the_page_shows_the_one_that_the_table_counts(tmp_path: Path) -> None:
+    late = write_scored(tmp_path / "a", ["late text", "y"], [0.5, 0.9])
+    write_record(replace(read_record(late), finished_at="2026-01-02"), late)
+    write_scored(tmp_path / "b", ["early text", "y"], [0.5, 0.9], wrong=[0])
+    found = find_results([tmp_path / "a", tmp_path / "b"])
+    table = table_of(found)
+    page = report_page(found, table)
+    assert table.configurations[0].metrics["accuracy"].mean == 1.0
+    assert "late text" in page
+    assert "early text" not in page
+    assert len(re.findall(r'<option value="run-', page)) == 1

@@ -141,6 +141,18 @@ def test_a_tracker_that_can_not_start_stops_the_run(
         Trackers(reporting("notebook"), "id", tmp_path).__enter__()
 
 
+def test_those_that_were_started_before_it_are_finished(
+    notebook: type[Notebook], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Broken(Notebook):
+        failing = "start"
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "broken", Broken)
+    with pytest.raises(SftError, match="'broken' can't be started"):
+        Trackers(reporting(["notebook", "broken"]), "id", tmp_path).__enter__()
+    assert [what for what, _ in notebook.made[0].told] == ["start", "finish"]
+
+
 @pytest.mark.parametrize("failing", ["config", "log", "finish"])
 def test_no_run_is_lost_for_a_tracker_that_fails_later(
     failing: str,

@@ -15,7 +15,7 @@ _TOTAL = "total"
 
 
 def stage_times(configurations: Sequence[Numbered], records: Mapping[str, RunRecord]) -> Chart | None:
-    """records: by name of the run's folder. None where no run says how long it took."""
+    """records: by `RunRecord.folder_name`. None where no run says how long it took."""
     rows = [row for one in configurations[:AT_MOST] for row in _rows(one, records)]
     if not rows:
         return None

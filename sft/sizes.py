@@ -1,4 +1,4 @@
-"""Sizes as people read them."""
+"""Sizes, times and counts as people read them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ def memory_size(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    if seconds < 1:
-        return "less than a second"
-    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else counted(round(seconds), "second")
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def counted(number: int, what: str) -> str:
