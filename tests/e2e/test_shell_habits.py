@@ -8,6 +8,7 @@ import logging
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -189,7 +190,8 @@ def test_commands_and_options_are_completed_and_files_left_to_the_shell() -> Non
     assert completed("sft", "run-e") == ["run-experiment", "run-experiments"]
     assert completed("sft", "train", "--res") == ["--resume"]
     assert completed("sft", "train", "etc/") == []
-    script = subprocess.run([*SCRIPT, "--show-completion", "bash"], capture_output=True, text=True, check=False)
+    shown = f"{shlex.join([*SCRIPT, '--show-completion'])}; true"  # bash is the parent, which is looked at
+    script = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, check=False)
     assert "complete -o default -F" in script.stdout  # without anything offered, bash completes names of files
 
 
