@@ -152,20 +152,28 @@ def aggregate_results(
     return _aggregate(paths, paths[0] if out is None else Path(out), formats)
 
 
-def write_report(results: Sequence[str | Path], path: str | Path, *, table: ReportTable | None = None) -> Path:
+def write_report(
+    results: Sequence[str | Path], path: str | Path, *, table: ReportTable | None = None, only_new: bool = False
+) -> Path:
     """Write one HTML page on the runs, which needs no network and is below 5 MB; returns its path.
 
-    results: folders of runs or of results. table: over all that is in them, where it is known already. What there is
-    no room for is left out, and the page says so. It holds texts of the data. The same results give the same bytes.
-    Raises `SftError` for a path without any record, and where the file can't be written.
+    results: folders of runs or of results. table: over all that is in them, where it is known already. only_new: leave
+    a page as it is that was made of the same records. What there is no room for is left out, and the page says so. It
+    holds texts of the data. The same results give the same bytes. Raises `SftError` for a path without any record, and
+    where the file can't be written.
     """
-    from sft.reporting.html.page import report_page
+    from sft.reporting.html.source import is_made_of, source_of
 
     paths, path = [Path(one) for one in results], Path(path)
     for one in paths:
         check_results(one)
+    source = source_of(paths)
+    if only_new and is_made_of(path, source):
+        return path
+    from sft.reporting.html.page import report_page
+
     found = find_results(paths)
-    page = report_page(found, table or table_of(found))
+    page = report_page(found, table or table_of(found), source=source)
     with writing(str(path)):
         write_text(path, page)
     return path

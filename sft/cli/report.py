@@ -41,6 +41,6 @@ def report_after(results_path: Path, table: ReportTable) -> None:
     from sft.api import write_report
 
     try:
-        print(write_report([results_path], results_path / FILE, table=table))
+        print(write_report([results_path], results_path / FILE, table=table, only_new=True))
     except Exception as error:
         print(f"WARNING: no {FILE}: {error or type(error).__name__}; the results are complete", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from sft.reporting.caption import common_settings, reading
 from sft.reporting.columns import headline_metrics
@@ -19,6 +20,7 @@ from sft.reporting.html.details import details, runs_in_turn, without_content
 from sft.reporting.html.islands import island
 from sft.reporting.html.numbered import numbered
 from sft.reporting.html.overview import costs, failures, leaderboard, run_table, tests, whole_configs
+from sft.reporting.html.source import source_tag
 from sft.reporting.rows import ReportTable
 
 # Mail servers often refuse more than 5 MB.
@@ -26,15 +28,15 @@ MOST_BYTES = 4_900_000
 _FOR_NOTES = 500  # that runs are left out is said only where they are
 
 
-def report_page(found: Found, table: ReportTable, most_bytes: int = MOST_BYTES) -> str:
-    """The same for the same records. table: over the runs that were found.
+def report_page(found: Found, table: ReportTable, most_bytes: int = MOST_BYTES, source: str = "") -> str:
+    """The same for the same records. table: over the runs that were found. source: see `source_of`.
 
     Details of runs, and the rows that they show, are left out where the page would have more than `most_bytes`, and the
     page says so.
     """
     environment = _environment()
     template = environment.get_template("page.html")
-    values = _overview(found, table)
+    values = {**_overview(found, table), "source": Markup(source_tag(source))}
     runs = runs_in_turn(numbered(table), found.by_name)
     frame = template.render(values, details=without_content(runs))
     made = details(runs, most_bytes - len(frame.encode()) - _FOR_NOTES, environment)
