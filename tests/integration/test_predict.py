@@ -143,7 +143,7 @@ def test_a_column_that_predict_would_write_to_is_refused_before_the_model_is_loa
     [
         ("new.jsonl", '{"texte": "x"}\n', "has no column 'text'"),
         ("new.txt", "x", "unknown ending|mixes files"),
-        ("new.csv", "text\n", "no rows|can't load"),
+        ("new.csv", "text\n", "file without rows"),
     ],
 )
 def test_an_input_file_that_cannot_be_used_is_an_error(name: str, content: str, message: str, tmp_path: Path) -> None:
