@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -43,3 +44,13 @@ def assets() -> Path:
 def repository() -> Path:
     """The root of this repository, for tests of what is shipped beside the package."""
     return REPOSITORY
+
+
+def pytest_collection_finish() -> None:
+    """What modules of tests and libraries hold stays: every run looks for garbage, and would look through that too."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
